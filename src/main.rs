@@ -1,0 +1,3 @@
+//! The program. Everything happens in the library.
+
+fn main() {}

@@ -1,0 +1,109 @@
+//! Metric names and their handles. Handles are made once at start; the request path only adds to them. Labels have few
+//! values. Must not know who counts.
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// One label; its name is the metric's own affair.
+pub type Labels = Vec<(&'static str, String)>;
+
+/// A counter by labels; hold the handle that [`Counters::with`] gives where it is used often.
+#[derive(Clone, Debug, Default)]
+pub struct Counters(Family<Labels, Counter>);
+
+impl Counters {
+    /// The counter of these labels.
+    pub fn with(&self, labels: &[(&'static str, &str)]) -> Counter {
+        self.0.get_or_create_owned(&labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect())
+    }
+}
+
+macro_rules! metrics {
+    (counters { $($counter:ident = $counter_name:literal: $counter_says:literal;)* }
+     families { $($family:ident = $family_name:literal: $family_says:literal;)* }
+     gauges { $($gauge:ident = $gauge_name:literal: $gauge_says:literal;)* }) => {
+        /// All metrics of the process. Cloning shares them.
+        #[derive(Clone, Debug)]
+        pub struct Metrics {
+            registry: Arc<Registry>,
+            $(#[doc = $counter_says] pub $counter: Counter,)*
+            $(#[doc = $family_says] pub $family: Counters,)*
+            $(#[doc = $gauge_says] pub $gauge: Gauge,)*
+        }
+
+        impl Default for Metrics {
+            fn default() -> Self {
+                let mut registry = Registry::default();
+                $(let $counter = Counter::default(); registry.register($counter_name, $counter_says, $counter.clone());)*
+                $(let $family = Counters::default(); registry.register($family_name, $family_says, $family.0.clone());)*
+                $(let $gauge: Gauge = Gauge::default(); registry.register($gauge_name, $gauge_says, $gauge.clone());)*
+                Self { registry: Arc::new(registry), $($counter,)* $($family,)* $($gauge,)* }
+            }
+        }
+
+        /// Every metric's name as exposed, and what it says.
+        pub const METRICS: &[(&str, &str)] = &[
+            $((concat!($counter_name, "_total"), $counter_says),)*
+            $((concat!($family_name, "_total"), $family_says),)*
+            $(($gauge_name, $gauge_says),)*
+        ];
+    };
+}
+
+metrics! {
+    counters {
+        connections = "clicksieve_connections": "Connections accepted on the shop's listener";
+        upstream_connections = "clicksieve_upstream_connections": "Connections opened to the upstream";
+        records_dropped = "clicksieve_records_dropped": "Decision records dropped because their queue was full";
+        stripped_contact_data = "clicksieve_stripped_contact_data": "Contact-like parameters and keys removed from URLs and custom data";
+        proofs = "clicksieve_proofs": "Pages whose script proved that it ran";
+    }
+    families {
+        requests = "clicksieve_requests": "Requests answered, by status class";
+        errors = "clicksieve_proxy_errors": "Requests answered by an error page of ours, by kind";
+        page_views = "clicksieve_page_views": "Page views, by class and band";
+        clicks = "clicksieve_clicks": "Ad clicks, by class and band";
+        rule_hits = "clicksieve_rule_hits": "Rules that spoke on a page view, by rule id";
+        injections = "clicksieve_injections": "HTML answers, by what was done (injected, or why not)";
+        events = "clicksieve_events": "Conversion events taken, by source and decision";
+        refused_events = "clicksieve_events_refused": "Conversion events refused, by reason";
+        deliveries = "clicksieve_deliveries": "Events handed to a destination, by destination and outcome";
+        reloads = "clicksieve_reloads": "Reloads, by what was loaded and outcome";
+    }
+    gauges {
+        open_connections = "clicksieve_open_connections": "Connections open on the shop's listener";
+        visits = "clicksieve_visits": "Visits in memory";
+        spool_due = "clicksieve_spool_due": "Events that wait for delivery";
+        spool_held = "clicksieve_spool_held": "Events that wait for proof or consent";
+        spool_parked = "clicksieve_spool_parked": "Events set aside for good";
+    }
+}
+
+impl Metrics {
+    /// All metrics in the OpenMetrics text format.
+    pub fn expose(&self) -> String {
+        let mut text = String::new();
+        // Writing into a `String` cannot fail; an empty page is what a scraper would see if it could.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_exposed_under_its_listed_name() {
+        let metrics = Metrics::default();
+        metrics.requests.with(&[("status", "2xx")]).inc();
+        let text = metrics.expose();
+        assert!(text.contains("clicksieve_requests_total{status=\"2xx\"} 1"), "{text}");
+        assert!(METRICS.iter().any(|(name, _)| *name == "clicksieve_requests_total"));
+    }
+}
