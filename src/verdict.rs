@@ -228,6 +228,19 @@ impl Verdict {
     }
 }
 
+/// How far the visitor agreed to measurement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consent {
+    /// The site asks for none; measurement goes on.
+    #[default]
+    NotRequired,
+    /// It is required and not given yet: no cookie, no Pixel, no event leaves.
+    Waiting,
+    /// It was given.
+    Granted,
+}
+
 /// What a held event waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -253,6 +266,8 @@ pub enum Decision {
         patience: Duration,
         /// What happens when the time is over.
         then: AfterHold,
+        /// An event name of the same visit whose forwarding releases this one.
+        replay_on: Option<Arc<str>>,
     },
     /// It is sent changed.
     Modify(Arc<Change>),
