@@ -228,6 +228,26 @@ impl Verdict {
     }
 }
 
+/// How far verdicts reach, for the whole process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Decide and record, change nothing: the Pixel is left, every event is forwarded.
+    #[default]
+    Observe,
+    /// Gate the Pixel and decide events.
+    Warn,
+    /// The same, and the rules' click actions.
+    Strict,
+}
+
+impl Mode {
+    /// Whether decisions take effect or are only recorded.
+    pub fn enforces(self) -> bool {
+        self != Self::Observe
+    }
+}
+
 /// How far the visitor agreed to measurement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
