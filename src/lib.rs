@@ -21,7 +21,7 @@
 //!             ledger                              decision records: append, query, retain
 //! 0  words    event > verdict > fact > click      what one request says; all facts; score and reasons; conversion events
 //!             seal > clock                        sealed tokens and cookies; the time
-//!             telemetry, lists, fault             metric names; prefix tables and MMDB; faults with their place
+//!             telemetry, lists, yaml > fault              metric names; prefix tables and MMDB; faults with their place
 //! ```
 //!
 //! # One request
@@ -44,3 +44,4 @@ pub mod fault;
 pub mod seal;
 pub mod telemetry;
 pub mod verdict;
+pub mod yaml;
