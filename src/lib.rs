@@ -37,6 +37,7 @@
 
 pub mod click;
 pub mod clock;
+pub mod config;
 pub mod event;
 pub mod fact;
 pub mod fault;

@@ -87,11 +87,12 @@ pub fn parse(path: &str, bytes: &[u8]) -> Result<Node, Vec<Fault>> {
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
-        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        let line = good.split(|byte| *byte == b'\n').count();
         vec![Fault::at(path, u32::try_from(line).unwrap_or(u32::MAX), 0, "the file is not UTF-8").hint("save it as UTF-8")]
     })?;
     let budget = serde_saphyr::budget! { max_nodes: 200_000, max_depth: 64, max_aliases: 1_000, max_anchors: 1_000 };
-    let options = serde_saphyr::options! { budget: budget };
+    // Strict, so that the country code `NO` stays text.
+    let options = serde_saphyr::options! { budget: budget, strict_booleans: true };
     serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| vec![fault_of(path, &error)])
 }
 
@@ -251,6 +252,7 @@ impl<'a> Section<'a> {
     }
 
     /// A map below a key; an absent one reads as empty.
+    #[must_use]
     pub fn section(&self, key: &'static str) -> Self {
         match self.node(key) {
             Some(node) => Self::of(node, self.faults),
@@ -334,9 +336,9 @@ impl<'a> Section<'a> {
         self.node
     }
 
-    /// Notes every key that nobody asked for.
-    pub fn finish(self) {
-        let known = self.known.into_inner();
+    /// Notes every key that nobody asked for; call it after the last key was read.
+    pub fn finish(&self) {
+        let known = self.known.borrow();
         for (key, _) in self.entries {
             if !known.contains(&key.name.as_str()) {
                 let hint = match nearest(&key.name, known.iter().copied()) {
@@ -414,11 +416,9 @@ mod tests {
 
     #[test]
     fn an_alias_bomb_is_refused() {
-        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
-        for level in 1..9 {
-            let row = vec![format!("*a{}", level - 1); 10].join(", ");
-            text.push_str(&format!("a{level}: &a{level} [{row}]\n"));
-        }
+        let row = |level: usize| format!("a{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 10].join(", "));
+        let text: String =
+            std::iter::once("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned()).chain((1..9).map(row)).collect();
         assert!(parse("a.yaml", text.as_bytes()).is_err());
     }
 

@@ -1,0 +1,266 @@
+//! The operator's file -> settings. The only reader of `clicksieve.yaml`; reports every fault of the file at once, with
+//! its place. Secrets come from the environment or from files of their own, never from the text itself.
+
+mod read;
+mod secret;
+mod value;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnetwork::IpNetwork;
+use secrecy::SecretString;
+use url::Url;
+
+use crate::fault::Fault;
+use crate::verdict::Mode;
+
+/// Where the value of an environment variable comes from.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The shop's listener.
+    pub listen: SocketAddr,
+    /// The site behind us.
+    pub upstream: Origin,
+    /// How far verdicts reach.
+    pub mode: Mode,
+    /// Where keys, spool, visits and records are kept.
+    pub state: PathBuf,
+    /// Threads that serve the shop; `None` for one per processor.
+    pub cores: Option<usize>,
+    /// The rule file; `None` for the shipped rules.
+    pub rules: Option<PathBuf>,
+    /// A folder whose lists replace the shipped ones of the same name.
+    pub data: Option<PathBuf>,
+    /// Where the tag and the collector live on the shop's own host.
+    pub prefix: String,
+    /// Peers whose forwarding fields are believed.
+    pub trusted_proxies: Vec<IpNetwork>,
+    /// What the upstream sees as `Host`.
+    pub host: UpstreamHost,
+    /// Whether `Location` fields that name the upstream are rewritten to the shop's own host.
+    pub rewrite_location: bool,
+    /// The cookie domain the site sets and the one it gets instead.
+    pub cookie_domain: Option<CookieDomain>,
+    /// Whether the visitor must agree before anything is measured.
+    pub consent_required: bool,
+    /// Country calling code that completes national phone numbers, digits only.
+    pub phone_country_code: Option<String>,
+    /// Where events go.
+    pub destinations: Vec<Destination>,
+    /// The Graph-compatible listener for back ends.
+    pub graph_listen: SocketAddr,
+    /// The admin listener.
+    pub admin_listen: SocketAddr,
+    /// The admin token; `None` to make one and keep it in the state folder.
+    pub admin_token: Option<SecretString>,
+    /// Host names the admin listener answers to beside loopback.
+    pub admin_hosts: Vec<String>,
+    /// Records.
+    pub records: Records,
+    /// Deadlines.
+    pub deadlines: Deadlines,
+    /// Limits.
+    pub limits: Limits,
+    /// What is plainly proxied.
+    pub bypass: Bypass,
+}
+
+/// A plain HTTP site.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Its name or address; an IPv6 address in brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// What the upstream sees as `Host`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UpstreamHost {
+    /// What the visitor asked for.
+    #[default]
+    Keep,
+    /// The upstream's own name.
+    Upstream,
+}
+
+/// A cookie domain and its replacement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookieDomain {
+    /// What the site sets.
+    pub from: String,
+    /// What the visitor gets.
+    pub to: String,
+}
+
+/// One dataset that events go to.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// Its name in rules and records.
+    pub name: String,
+    /// The pixel or dataset id.
+    pub pixel_id: String,
+    /// Meta's access token; without one, events are taken and kept but not sent.
+    pub access_token: SecretString,
+    /// The app's secret, for `appsecret_proof`.
+    pub app_secret: Option<SecretString>,
+    /// The key that the shop's back end uses in place of Meta's token.
+    pub key: Option<SecretString>,
+    /// The API's host.
+    pub host: Url,
+    /// The API's version.
+    pub version: String,
+    /// Sent along so that Events Manager shows the events under "Test events"; they still count.
+    pub test_event_code: Option<String>,
+}
+
+/// How decision records are kept.
+#[derive(Clone, Debug)]
+pub struct Records {
+    /// Whether addresses are kept whole instead of cut to /24 or /48.
+    pub full_address: bool,
+    /// Whether page views that are not ad clicks get a record, too.
+    pub pages: bool,
+    /// Bytes of all record files together.
+    pub max_bytes: u64,
+    /// How long they are kept.
+    pub keep: Duration,
+}
+
+/// Deadlines of the proxy; none is endless.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// For a visitor's whole request head.
+    pub head: Duration,
+    /// For a connection to the upstream.
+    pub connect: Duration,
+    /// For the upstream's response head.
+    pub first_byte: Duration,
+    /// For progress of a body in either direction.
+    pub body: Duration,
+    /// For a kept connection without a request.
+    pub idle: Duration,
+    /// For a tunnel without traffic.
+    pub tunnel: Duration,
+    /// For active requests when the process stops.
+    pub grace: Duration,
+}
+
+/// Limits of the proxy.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections of one address; loopback has no limit.
+    pub connections_per_address: usize,
+    /// Bytes of the spool's file.
+    pub spool_bytes: u64,
+}
+
+/// What is plainly proxied: not scored, not injected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bypass {
+    /// Everything.
+    pub all: bool,
+    /// Requests for these hosts.
+    pub hosts: Vec<String>,
+    /// Requests whose path begins so.
+    pub paths: Vec<String>,
+}
+
+impl Config {
+    /// Reads a file; all its faults at once.
+    pub fn load(path: &Path, environment: Environment<'_>) -> Result<Self, Vec<Fault>> {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|error| {
+            let hint = "name the file with `--config`, or start from docs/clicksieve.example.yaml";
+            vec![Fault::of_file(&name, format!("cannot be read: {error}")).hint(hint)]
+        })?;
+        let folder = path.parent().unwrap_or_else(|| Path::new("."));
+        Self::parse(&name, &bytes, folder, environment)
+    }
+
+    /// Reads a file's bytes; relative paths in it are taken from `folder`.
+    pub fn parse(name: &str, bytes: &[u8], folder: &Path, environment: Environment<'_>) -> Result<Self, Vec<Fault>> {
+        read::config(name, bytes, folder, environment)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret;
+
+    fn parse(text: &str) -> Result<Config, Vec<Fault>> {
+        let environment = |name: &str| (name == "META_TOKEN").then(|| "EAAB-secret".to_owned());
+        Config::parse("clicksieve.yaml", text.as_bytes(), Path::new("/etc/clicksieve"), &environment)
+    }
+
+    fn faults(text: &str) -> Vec<String> {
+        parse(text).unwrap_err().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn only_the_upstream_has_to_be_said() {
+        let config = parse("upstream: http://127.0.0.1:3000\n").unwrap();
+        assert_eq!(config.mode, Mode::Observe);
+        assert_eq!(config.listen.port(), 8080);
+        assert!(config.graph_listen.ip().is_loopback() && config.admin_listen.ip().is_loopback());
+        assert_eq!(config.state, Path::new("/etc/clicksieve/state"));
+    }
+
+    #[test]
+    fn secrets_come_from_the_environment_and_never_show() {
+        let text = "upstream: http://s:1\ndestinations:\n  - pixel_id: 123\n    access_token: ${META_TOKEN}\n";
+        let config = parse(text).unwrap();
+        assert_eq!(config.destinations[0].access_token.expose_secret(), "EAAB-secret");
+        assert!(!format!("{config:?}").contains("EAAB"));
+    }
+
+    #[test]
+    fn a_secret_written_into_the_file_is_refused_without_being_repeated() {
+        let found = faults("upstream: http://s:1\ndestinations:\n  - pixel_id: 123\n    access_token: EAAB-in-the-open\n");
+        assert_eq!(
+            found,
+            [
+                "clicksieve.yaml:4:19: `access_token` is written into the file\nhint: use `${NAME}` for an environment variable, or `access_token_file`"
+            ]
+        );
+    }
+
+    #[test]
+    fn all_faults_come_at_once() {
+        let found = faults("listn: 1\nmode: strickt\nupstream: ftp://x\nprefix: cs\ntrusted_proxies: [10.0.0.1/8, no]\n");
+        assert_eq!(
+            found,
+            [
+                "clicksieve.yaml:1:1: unknown field `listn`\nhint: did you mean `listen`?",
+                "clicksieve.yaml:2:7: unknown mode `strickt`\nhint: did you mean `strict`?",
+                "clicksieve.yaml:3:11: `upstream`: `ftp://x` is not an address such as `http://127.0.0.1:3000`",
+                "clicksieve.yaml:4:9: `prefix`: `cs` is not a path such as `/_cs`",
+                "clicksieve.yaml:5:19: `10.0.0.1/8` has bits set behind its prefix\nhint: write `10.0.0.0/8`",
+                "clicksieve.yaml:5:31: `no` is not an address or range such as `10.0.0.0/8`",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_admin_listener_in_the_open_is_refused() {
+        let found = faults("upstream: http://s:1\nadmin: { listen: 0.0.0.0:9090 }\ngraph: { listen: 192.0.2.1:1 }\n");
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].contains("must be a loopback address"), "{found:?}");
+    }
+
+    #[test]
+    fn two_destinations_of_one_name_or_pixel_are_refused() {
+        let row = "  - { pixel_id: 123, access_token: \"${META_TOKEN}\" }\n";
+        let found = faults(&format!("upstream: http://s:1\ndestinations:\n{row}{row}"));
+        assert_eq!(found.len(), 2, "{found:?}");
+    }
+}
