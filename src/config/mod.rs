@@ -235,6 +235,17 @@ mod tests {
     }
 
     #[test]
+    fn the_commented_example_loads_and_states_the_defaults() {
+        let text = include_str!("../../docs/clicksieve.example.yaml");
+        let environment = |name: &str| Some(format!("{name}-value"));
+        let example = Config::parse("example", text.as_bytes(), Path::new("/x"), &environment).unwrap();
+        let bare = Config::parse("bare", b"upstream: http://127.0.0.1:3000\n", Path::new("/x"), &environment).unwrap();
+        let shown = |config: &Config| format!("{:?} {:?} {:?}", config.deadlines, config.limits, config.records);
+        assert_eq!(shown(&example), shown(&bare));
+        assert_eq!((example.mode, example.prefix, example.listen), (bare.mode, bare.prefix, bare.listen));
+    }
+
+    #[test]
     fn all_faults_come_at_once() {
         let found = faults("listn: 1\nmode: strickt\nupstream: ftp://x\nprefix: cs\ntrusted_proxies: [10.0.0.1/8, no]\n");
         assert_eq!(
