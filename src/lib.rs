@@ -41,6 +41,7 @@ pub mod event;
 pub mod fact;
 pub mod fault;
 
+pub mod proxy;
 pub mod seal;
 pub mod telemetry;
 pub mod verdict;
