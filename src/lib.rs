@@ -43,5 +43,6 @@ pub mod fault;
 
 pub mod proxy;
 pub mod seal;
+pub mod server;
 pub mod telemetry;
 pub mod verdict;

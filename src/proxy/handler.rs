@@ -12,6 +12,7 @@ use http::Version;
 use http::header;
 use http::request::Parts;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 
 use crate::proxy::HostField;
 use crate::proxy::Settings;
@@ -32,6 +33,7 @@ use crate::proxy::rewrite;
 use crate::proxy::tunnel;
 use crate::proxy::tunnel::Tunnel;
 use crate::proxy::upstream::Upstream;
+use crate::proxy::upstream::UpstreamBody;
 
 /// The room as one thread has it.
 #[derive(Debug)]
@@ -61,12 +63,16 @@ impl Proxy {
     /// Answers one request that came over `connection`.
     pub async fn handle(&self, connection: &Arc<ConnectionState>, request: Request<Incoming>) -> Response<ProxyBody> {
         let (mut head, body) = request.into_parts();
+        match self.check(&mut head) {
+            Ok(()) => self.serve(connection, head, body).await,
+            Err(kind) => self.refuse(kind, head.method == Method::HEAD),
+        }
+    }
+
+    /// Answers one request whose head went through [`Proxy::check`].
+    pub async fn serve(&self, connection: &Arc<ConnectionState>, head: Parts, body: Incoming) -> Response<ProxyBody> {
         let without_body = head.method == Method::HEAD;
-        let response = match self.check(&mut head) {
-            Ok(()) => self.forward(connection, head, body).await,
-            Err(kind) => Err(kind),
-        };
-        match response {
+        match self.forward(connection, head, body).await {
             Ok(response) => self.counted(response),
             Err(kind) => self.refuse(kind, without_body),
         }
@@ -94,8 +100,7 @@ impl Proxy {
         response
     }
 
-    /// Forwards a request whose head was checked.
-    pub async fn forward(
+    async fn forward(
         &self,
         connection: &Arc<ConnectionState>,
         mut head: Parts,
@@ -103,8 +108,8 @@ impl Proxy {
     ) -> Result<Response<ProxyBody>, Kind> {
         let client = self.client(connection, &head);
         headers::strip_own(&mut head.headers);
-        let tunnel = tunnel::is_wanted(&head);
-        let exchange = if tunnel || self.is_exempt(&head) {
+        let visitor_side = head.extensions.remove::<OnUpgrade>().filter(|_| tunnel::is_wanted(&head));
+        let exchange = if visitor_side.is_some() || self.is_exempt(&head) {
             None
         } else {
             Exchange::open(&self.shop, connection, &mut head, client.address, client.scheme)
@@ -113,19 +118,9 @@ impl Proxy {
         let upstream_host = (self.settings.host == HostField::Upstream).then(|| self.settings.upstream.field());
         headers::prepare_request(&mut head.headers, connection, &client, upstream_host);
         head.version = Version::HTTP_11;
-        let visitor_side = head.extensions.remove();
         let body = VisitorBody::new(body, Arc::clone(connection), self.settings.body_progress, self.settings.first_byte);
-        let response = match visitor_side.filter(|_| tunnel) {
-            Some(visitor_side) => {
-                tunnel::mark(&mut head.headers);
-                let tunnel = Tunnel {
-                    upstream: &self.upstream,
-                    visitor: connection,
-                    first_byte: self.settings.first_byte,
-                    idle: self.settings.tunnel_idle,
-                };
-                tunnel.open(Request::from_parts(head, body), visitor_side).await?
-            }
+        let response = match visitor_side {
+            Some(visitor_side) => self.tunnel(connection, head, body, visitor_side).await?,
             None => self.upstream.send(Request::from_parts(head, body), connection).await?,
         };
         let response = self.prepared(response, &client, host.as_ref());
@@ -133,6 +128,19 @@ impl Proxy {
             Some(exchange) => exchange.answer(response),
             None => response.map(ProxyBody::Upstream),
         })
+    }
+
+    async fn tunnel(
+        &self,
+        connection: &Arc<ConnectionState>,
+        mut head: Parts,
+        body: VisitorBody,
+        visitor_side: OnUpgrade,
+    ) -> Result<Response<UpstreamBody>, Kind> {
+        tunnel::mark(&mut head.headers);
+        let Settings { first_byte, tunnel_idle: idle, .. } = *self.settings;
+        let tunnel = Tunnel { upstream: &self.upstream, visitor: connection, first_byte, idle };
+        tunnel.open(Request::from_parts(head, body), visitor_side).await
     }
 
     fn is_exempt(&self, head: &Parts) -> bool {
