@@ -269,7 +269,7 @@ impl Upstream {
 
     /// The body of an answer. Without `link` somebody else drives the connection, or it has ended.
     pub fn body(&self, incoming: Incoming, link: Option<Box<Link>>, visitor: &Arc<ConnectionState>) -> UpstreamBody {
-        let mut body = UpstreamBody { incoming, link, home: self.clone(), visitor: Arc::clone(visitor) };
+        let mut body = UpstreamBody { incoming, link, home: self.clone(), visitor: Arc::clone(visitor), failed: None };
         if body.incoming.is_end_stream() {
             body.finish();
         }
@@ -298,9 +298,19 @@ pub struct UpstreamBody {
     link: Option<Box<Link>>,
     home: Upstream,
     visitor: Arc<ConnectionState>,
+    failed: Option<BodyError>,
 }
 
 impl UpstreamBody {
+    /// Tells of a failure at the next poll only: what came before it is written out first, so that the visitor
+    /// gets what the shop sent and sees where it was cut.
+    fn fail(&mut self, error: BodyError, context: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.link = None;
+        self.failed = Some(error);
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     fn finish(&mut self) {
         self.visitor.end(Wait::Answer);
         if let Some(link) = self.link.take() {
@@ -321,6 +331,9 @@ impl Body for UpstreamBody {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Some(error) = this.failed.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         if this.link.as_mut().is_some_and(|link| Pin::new(&mut link.line).poll(context).is_ready()) {
             this.link = None;
         }
@@ -332,18 +345,12 @@ impl Body for UpstreamBody {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => {
-                this.link = None;
-                Poll::Ready(Some(Err(BodyError::Cut(error))))
-            }
+            Poll::Ready(Some(Err(error))) => this.fail(BodyError::Cut(error), context),
             Poll::Ready(None) => {
                 this.finish();
                 Poll::Ready(None)
             }
-            Poll::Pending if this.visitor.is_over(Wait::Answer) => {
-                this.link = None;
-                Poll::Ready(Some(Err(BodyError::Stalled)))
-            }
+            Poll::Pending if this.visitor.is_over(Wait::Answer) => this.fail(BodyError::Stalled, context),
             Poll::Pending => {
                 this.visitor.begin(Wait::Answer, this.home.0.body_progress);
                 Poll::Pending
