@@ -158,7 +158,7 @@ mod tests {
     fn a_wait_is_over_only_after_its_patience() {
         let state = state();
         state.begin(Wait::Head, Duration::ZERO);
-        state.begin(Wait::Idle, Duration::from_secs(60));
+        state.begin(Wait::Idle, Duration::from_mins(1));
         state.begin(Wait::Idle, Duration::ZERO);
         while !state.is_over(Wait::Head) {
             std::thread::yield_now();
@@ -171,7 +171,7 @@ mod tests {
     fn the_next_look_is_at_the_first_end() {
         let state = state();
         assert_eq!(state.next_look(), None);
-        state.restart(Wait::Answer, Duration::from_secs(60));
+        state.restart(Wait::Answer, Duration::from_mins(1));
         let late = state.next_look().unwrap();
         state.restart(Wait::Write, Duration::from_secs(5));
         assert!(state.next_look().unwrap() < late);

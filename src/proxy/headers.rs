@@ -159,10 +159,10 @@ fn say_client(headers: &mut HeaderMap, connection: &ConnectionState, client: &Cl
             Scheme::Https => HeaderValue::from_static("https"),
         },
     );
-    if !connection.is_trusted() || !headers.contains_key(X_FORWARDED_HOST) {
-        if let Some(host) = headers.get(header::HOST).cloned() {
-            headers.insert(X_FORWARDED_HOST, host);
-        }
+    if (!connection.is_trusted() || !headers.contains_key(X_FORWARDED_HOST))
+        && let Some(host) = headers.get(header::HOST).cloned()
+    {
+        headers.insert(X_FORWARDED_HOST, host);
     }
 }
 

@@ -132,6 +132,7 @@ pub struct Upstream(Rc<Shared>);
 #[derive(Debug)]
 struct Shared {
     origin: Origin,
+    #[expect(clippy::vec_box, reason = "a link moves between pool, request and body, and is several hundred bytes")]
     unused: RefCell<Vec<Box<Link>>>,
     opened: Counter,
     connect: Duration,
@@ -180,8 +181,8 @@ impl Upstream {
             }
         }
         let (sender, line) = self.open().await?;
-        let link = Box::new(Link { sender, line, unused_since: Instant::now() });
-        self.exchange(link, request, visitor).await.map_err(|failure| match failure {
+        let fresh = Box::new(Link { sender, line, unused_since: Instant::now() });
+        self.exchange(fresh, request, visitor).await.map_err(|failure| match failure {
             Failure::Lost(kind) => kind,
             Failure::Unsent(_) => Kind::Broken,
         })

@@ -82,7 +82,7 @@ pub fn serve(settings: &Settings, door: &Door, metrics: &Metrics, stop: &watch::
         let post = Post {
             settings: settings.clone(),
             proxy: match door {
-                Door::Shop(shop) => Arc::clone(&shop.proxy),
+                Door::Shop(front) => Arc::clone(&front.proxy),
                 Door::Graph(_) => Arc::default(),
             },
             door: door.clone(),
@@ -237,14 +237,13 @@ async fn converse(
     })
     .await;
     match ended {
-        Ended::Done(Ok(())) => {}
         Ended::Done(Err(error)) => tracing::debug!(%error, "connection ended"),
         Ended::Late if connection.is_over(Wait::Head) => {
             if let Some(parts) = http.into_parts().filter(|parts| !parts.read_buf.is_empty()) {
                 let _ = parts.io.stream().try_write(SLOW);
             }
         }
-        Ended::Late => {}
+        Ended::Done(Ok(())) | Ended::Late => {}
     }
 }
 

@@ -53,7 +53,7 @@ impl Default for Settings {
             per_address: 1_024,
             head: Duration::from_secs(30),
             idle: Duration::from_secs(75),
-            write: Duration::from_secs(60),
+            write: Duration::from_mins(1),
             grace: Duration::from_secs(30),
             fields: 100,
             head_limit: 64 * 1024,

@@ -27,7 +27,7 @@ use crate::proxy::connection::ConnectionState;
 use crate::proxy::connection::Wait;
 
 /// How far ahead a timer is set while nothing is waited for.
-const FAR: Duration = Duration::from_secs(3_600);
+const FAR: Duration = Duration::from_hours(1);
 
 /// A visitor's socket.
 #[derive(Debug)]

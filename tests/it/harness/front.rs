@@ -44,6 +44,7 @@ impl Front {
             bypass: Bypass::default(),
             prefix: "/_cs".into(),
             browser: Arc::new(|_, address, body| {
+                assert_ne!(&body[..], b"panic", "as the test wants it");
                 let text = format!("{} {}", address.unwrap(), body.len());
                 Box::pin(async move { Response::new(Full::new(Bytes::from(text))) })
             }),

@@ -14,8 +14,8 @@ fn bytes_cross_both_ways_after_a_101() {
         assert_eq!((field(&head, "upgrade"), field(&head, "connection")), (Some("websocket"), Some("Upgrade")));
         assert!(field(&head, "sec-websocket-key").is_some());
         talk.say("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: x\r\n\r\nhello");
-        let heard = talk.body(5).unwrap();
-        talk.say(heard.iter().rev().copied().collect::<Vec<u8>>());
+        let bytes = talk.body(5).unwrap();
+        talk.say(bytes.iter().rev().copied().collect::<Vec<u8>>());
     });
     let front = Front::of(site.address);
     let mut visitor = Visitor::connect(front.address);

@@ -158,6 +158,26 @@ fn connections_beyond_the_limit_are_turned_away() {
 }
 
 #[test]
+fn a_panic_costs_its_own_connection_only() {
+    let site = Site::answers(OK);
+    let front = Front::of(site.address);
+    let mut other = Visitor::connect(front.address);
+    assert_eq!(other.get("/").status, 200);
+    let mut unlucky = Visitor::connect(front.address);
+    unlucky.say("POST /_cs/e HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\npanic");
+    assert!(unlucky.is_closed());
+    assert_eq!((other.get("/").status, Visitor::connect(front.address).get("/").status), (200, 200));
+}
+
+#[test]
+fn an_old_visitor_gets_chunks_as_a_body_that_ends_with_the_connection() {
+    let site = Site::answers("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nwxyz\r\n0\r\n\r\n");
+    let front = Front::of(site.address);
+    let answer = Visitor::connect(front.address).ask("GET / HTTP/1.0\r\nhost: a\r\n\r\n");
+    assert_eq!((answer.text(), answer.field("transfer-encoding")), ("wxyz", None));
+}
+
+#[test]
 fn every_thread_listens_on_the_one_port() {
     let site = Site::answers(OK);
     let front = Front::with(site.address, |server, _| server.cores = 3);
