@@ -42,7 +42,9 @@ pub mod event;
 pub mod fact;
 pub mod fault;
 
+pub mod proxy;
 pub mod seal;
+pub mod server;
 pub mod telemetry;
 pub mod verdict;
 pub mod yaml;
