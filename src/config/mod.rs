@@ -15,6 +15,9 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::fault::Fault;
+use crate::proxy::CookieDomain;
+use crate::proxy::HostField;
+use crate::proxy::Origin;
 use crate::verdict::Mode;
 
 /// Where the value of an environment variable comes from.
@@ -42,7 +45,7 @@ pub struct Config {
     /// Peers whose forwarding fields are believed.
     pub trusted_proxies: Vec<IpNetwork>,
     /// What the upstream sees as `Host`.
-    pub host: UpstreamHost,
+    pub host: HostField,
     /// Whether `Location` fields that name the upstream are rewritten to the shop's own host.
     pub rewrite_location: bool,
     /// The cookie domain the site sets and the one it gets instead.
@@ -69,34 +72,6 @@ pub struct Config {
     pub limits: Limits,
     /// What is plainly proxied.
     pub bypass: Bypass,
-}
-
-/// A plain HTTP site.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origin {
-    /// Its name or address; an IPv6 address in brackets.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-}
-
-/// What the upstream sees as `Host`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UpstreamHost {
-    /// What the visitor asked for.
-    #[default]
-    Keep,
-    /// The upstream's own name.
-    Upstream,
-}
-
-/// A cookie domain and its replacement.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CookieDomain {
-    /// What the site sets.
-    pub from: String,
-    /// What the visitor gets.
-    pub to: String,
 }
 
 /// One dataset that events go to.

@@ -9,17 +9,17 @@ use url::Url;
 
 use crate::config::Bypass;
 use crate::config::Config;
-use crate::config::CookieDomain;
 use crate::config::Deadlines;
 use crate::config::Destination;
 use crate::config::Environment;
 use crate::config::Limits;
-use crate::config::Origin;
 use crate::config::Records;
-use crate::config::UpstreamHost;
 use crate::config::secret::Secrets;
 use crate::config::value;
 use crate::fault::Fault;
+use crate::proxy::CookieDomain;
+use crate::proxy::HostField;
+use crate::proxy::Origin;
 use crate::verdict::Mode;
 use crate::yaml;
 use crate::yaml::Faults;
@@ -49,8 +49,7 @@ pub(super) fn config(name: &str, bytes: &[u8], folder: &Path, environment: Envir
         data: file.text("data").map(|path| folder.join(path)),
         prefix: file.parsed("prefix", "a path such as `/_cs`", value::prefix).unwrap_or_else(|| "/_cs".to_owned()),
         trusted_proxies: value::ranges(file.list("trusted_proxies"), &faults),
-        host: value::word(&file, "host", &[("keep", UpstreamHost::Keep), ("upstream", UpstreamHost::Upstream)])
-            .unwrap_or_default(),
+        host: value::word(&file, "host", &[("keep", HostField::Keep), ("upstream", HostField::Upstream)]).unwrap_or_default(),
         rewrite_location: file.flag("rewrite_location").unwrap_or(false),
         cookie_domain: cookie_domain(&file),
         consent_required: value::word(&file, "consent", &[("not_required", false), ("required", true)]).unwrap_or(false),
@@ -72,12 +71,13 @@ pub(super) fn config(name: &str, bytes: &[u8], folder: &Path, environment: Envir
 }
 
 fn upstream(file: &Section<'_>, node: &Node) -> Origin {
-    let said = file.parsed("upstream", "an address such as `http://127.0.0.1:3000`", value::origin);
+    let said = file.parsed("upstream", "an address such as `http://127.0.0.1:3000`", |text| Origin::parse(text).ok());
     if file.node("upstream").is_none() {
         let hint = "say where the shop is: `upstream: http://127.0.0.1:3000`".to_owned();
         file.faults().at(node, "`upstream` is missing", Some(hint));
     }
-    said.unwrap_or_default()
+    // Stands in only where a fault was noted.
+    said.unwrap_or_else(|| Origin::local(3_000))
 }
 
 fn calling_code(text: &str) -> Option<String> {

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use ipnetwork::IpNetwork;
 use url::Url;
 
-use crate::config::Origin;
 use crate::fault::nearest;
 use crate::yaml::Faults;
 use crate::yaml::Node;
@@ -28,14 +27,6 @@ pub(super) fn loopback(section: &Section<'_>, usual: SocketAddr) -> SocketAddr {
         section.faults().at(node, format!("`{address}` must be a loopback address"), Some(hint));
     }
     address
-}
-
-/// A plain HTTP origin.
-pub(super) fn origin(text: &str) -> Option<Origin> {
-    let url: Url = text.parse().ok()?;
-    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-    let host = url.host_str().filter(|host| !host.is_empty() && bare && url.scheme() == "http")?;
-    Some(Origin { host: host.to_owned(), port: url.port().unwrap_or(80) })
 }
 
 /// The base of an API: https, or http on this machine only, so that a token never travels in the open.
