@@ -41,10 +41,12 @@ pub mod config;
 pub mod event;
 pub mod fact;
 pub mod fault;
-
+pub mod ledger;
 pub mod proxy;
 pub mod seal;
 pub mod server;
+pub mod spool;
 pub mod telemetry;
 pub mod verdict;
+pub mod visits;
 pub mod yaml;
