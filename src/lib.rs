@@ -41,7 +41,7 @@ pub mod config;
 pub mod event;
 pub mod fact;
 pub mod fault;
-
+pub mod rules;
 pub mod seal;
 pub mod telemetry;
 pub mod verdict;
