@@ -43,6 +43,7 @@ pub mod fact;
 pub mod fault;
 pub mod ledger;
 pub mod proxy;
+pub mod rules;
 pub mod seal;
 pub mod server;
 pub mod spool;
