@@ -177,9 +177,24 @@ fn chain(headers: &HeaderMap, connection: &ConnectionState) -> HeaderValue {
     HeaderValue::from_maybe_shared(bytes::Bytes::from(chain)).unwrap_or_else(|_| connection.peer_value().clone())
 }
 
+/// Removes a length that is not the body's: one beside chunks, which override it (RFC 9112 section 6.3), or one said
+/// more than once, where hyper writes the length it has read.
+fn strip_length(headers: &mut HeaderMap) {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let plain = match (lengths.next(), lengths.next()) {
+        (None, _) => return,
+        (Some(only), None) => only.as_bytes().iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    if !plain || headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+}
+
 /// Makes an answer's fields ready for the visitor.
 pub fn prepare_response(headers: &mut HeaderMap) {
     let found = scan(headers);
+    strip_length(headers);
     strip_hop(headers, &found);
     // The shop's other doors are not behind us.
     headers.remove(header::ALT_SVC);

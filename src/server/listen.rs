@@ -87,7 +87,7 @@ pub fn serve(settings: &Settings, door: &Door, metrics: &Metrics, stop: &watch::
             },
             door: door.clone(),
             admission: admission.clone(),
-            accepted: metrics.connections.clone(),
+            counts: Counts::new(metrics),
             stop: stop.clone(),
         };
         let ready = ready.clone();
@@ -114,8 +114,29 @@ struct Post {
     proxy: Arc<proxy::Settings>,
     door: Door,
     admission: Admission,
-    accepted: Counter,
+    counts: Counts,
     stop: watch::Receiver<bool>,
+}
+
+/// What the door counts by itself: what it refuses never reaches a room.
+#[derive(Clone, Debug)]
+struct Counts {
+    accepted: Counter,
+    full: Counter,
+    malformed: Counter,
+    slow: Counter,
+}
+
+impl Counts {
+    fn new(metrics: &Metrics) -> Self {
+        let refused = |kind| metrics.errors.with(&[("kind", kind)]);
+        Self {
+            accepted: metrics.connections.clone(),
+            full: refused("too_many_connections"),
+            malformed: refused("malformed"),
+            slow: refused("head_stalled"),
+        }
+    }
 }
 
 impl Post {
@@ -151,8 +172,9 @@ impl Post {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    self.accepted.inc();
+                    self.counts.accepted.inc();
                     let Some(ticket) = self.admission.admit(peer.ip()) else {
+                        self.counts.full.inc();
                         // Best effort: a full socket buffer on a new connection is not worth waiting for.
                         let _ = stream.try_write(FULL);
                         continue;
@@ -164,7 +186,7 @@ impl Post {
                         connection,
                         Rc::clone(&room),
                         self.settings.clone(),
-                        self.stop.clone(),
+                        (self.stop.clone(), self.counts.clone()),
                     ));
                 }
                 Err(error) => {
@@ -186,7 +208,7 @@ async fn converse(
     connection: Arc<ConnectionState>,
     room: Rc<Room>,
     settings: Settings,
-    stop: watch::Receiver<bool>,
+    (stop, counts): (watch::Receiver<bool>, Counts),
 ) {
     // Without it the end of an answer may wait for an acknowledgement; a failure costs time, not correctness.
     let _ = stream.set_nodelay(true);
@@ -202,15 +224,7 @@ async fn converse(
         }
     });
     let io = Watched::new(stream, Arc::clone(&connection), settings.head, settings.write);
-    let mut http = http1::Builder::new()
-        .max_headers(settings.fields)
-        .max_header_size(settings.head_limit)
-        .max_buf_size(settings.head_limit)
-        .half_close(false)
-        // The waits of the connection are looked at by its own timer, which costs a request nothing.
-        .header_read_timeout(None)
-        .serve_connection(io, service)
-        .with_upgrades();
+    let mut http = protocol(&settings).serve_connection(io, service).with_upgrades();
     let mut timer = Timer::new();
     let mut stopping = StopSignal::Unseen;
     let mut wake = stop.clone();
@@ -237,14 +251,33 @@ async fn converse(
     })
     .await;
     match ended {
-        Ended::Done(Err(error)) => tracing::debug!(%error, "connection ended"),
+        Ended::Done(Err(error)) => {
+            if error.is_parse() {
+                counts.malformed.inc();
+            }
+            tracing::debug!(%error, "connection ended");
+        }
         Ended::Late if connection.is_over(Wait::Head) => {
             if let Some(parts) = http.into_parts().filter(|parts| !parts.read_buf.is_empty()) {
+                counts.slow.inc();
                 let _ = parts.io.stream().try_write(SLOW);
             }
         }
         Ended::Done(Ok(())) | Ended::Late => {}
     }
+}
+
+/// HTTP/1.1 within the door's bounds.
+fn protocol(settings: &Settings) -> http1::Builder {
+    let mut protocol = http1::Builder::new();
+    protocol
+        .max_headers(settings.fields)
+        .max_header_size(settings.head_limit)
+        .max_buf_size(settings.head_limit)
+        .half_close(false);
+    // The waits of the connection are looked at by its own timer, which costs a request nothing.
+    protocol.header_read_timeout(None);
+    protocol
 }
 
 /// How far the stop signal has come to a connection.

@@ -1,12 +1,11 @@
-//! Tests of the whole: real listeners, a fake site, visitors that write raw bytes.
+//! Everything that is tested from outside: one binary, so that it links once.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that cannot go on fails"
+    reason = "a test that meets the unforeseen fails by panicking"
 )]
-#![expect(unreachable_pub, reason = "the harness is for this binary alone")]
 
 mod harness;
 mod proxy;

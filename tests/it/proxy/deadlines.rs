@@ -50,6 +50,7 @@ fn a_head_that_does_not_end_gets_a_408() {
     let mut visitor = Visitor::connect(front.address);
     visitor.say("GET / HTTP/1.1\r\nhost:");
     assert!(visitor.rest().starts_with(b"HTTP/1.1 408 "));
+    assert!(front.metrics.expose().contains("clicksieve_proxy_errors_total{kind=\"head_stalled\"} 1"));
 }
 
 #[test]

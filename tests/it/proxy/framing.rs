@@ -98,3 +98,51 @@ fn an_absolute_target_names_the_host() {
     let head = site.heads().pop().unwrap();
     assert!(head.starts_with("GET /x?y HTTP/1.1\r\n") && head.contains("host: b.example\r\n"), "{head}");
 }
+
+#[test]
+fn an_answer_with_two_lengths_crosses_with_one() {
+    let site = Site::answers("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n4\r\nwxyz\r\n0\r\n\r\n");
+    let front = Front::of(site.address);
+    let answer = Visitor::connect(front.address).get("/");
+    assert_eq!((answer.field("content-length"), answer.text()), (None, "wxyz"), "{}", answer.head);
+}
+
+#[test]
+fn an_answer_that_says_its_length_twice_says_it_once() {
+    for lengths in ["content-length: 2\r\ncontent-length: 2", "content-length: 2, 2"] {
+        let site = Site::answers(format!("HTTP/1.1 200 OK\r\n{lengths}\r\n\r\nok"));
+        let front = Front::of(site.address);
+        let answer = Visitor::connect(front.address).get("/");
+        if answer.status == 200 {
+            assert_eq!(answer.head.matches("content-length: 2\r\n").count(), 1, "{}", answer.head);
+        }
+        assert!(matches!(answer.status, 200 | 502), "{}", answer.head);
+    }
+}
+
+#[test]
+fn an_answer_with_differing_lengths_is_refused() {
+    let site = Site::answers("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nabc");
+    let front = Front::of(site.address);
+    assert_eq!(Visitor::connect(front.address).get("/").status, 502);
+}
+
+#[test]
+fn bytes_that_are_no_request_harm_nobody() {
+    let site = Site::answers(OK);
+    let front = Front::of(site.address);
+    let mut noise: u32 = 7;
+    for length in [1, 10, 100, 1_000, 100_000] {
+        let bytes: Vec<u8> = (0..length)
+            .map(|_| {
+                noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                noise.to_be_bytes()[0]
+            })
+            .collect();
+        let mut stream = std::net::TcpStream::connect(front.address).unwrap();
+        // The door may have closed before all is written.
+        let _ = std::io::Write::write_all(&mut stream, &bytes);
+    }
+    assert_eq!(Visitor::connect(front.address).get("/").status, 200);
+    assert_eq!(site.connections(), 1);
+}
