@@ -219,10 +219,10 @@ impl Graph {
         if head.method != Method::POST {
             return Err(Refusal::lasting(400, 100, Some(33), "Unsupported get request"));
         }
-        let bytes = Limited::new(body, BODY_LIMIT).collect().await.map_err(|_| Refusal {
-            transient: true,
-            ..Refusal::lasting(413, 1, None, "The request body could not be read")
-        })?;
+        let bytes = Limited::new(body, BODY_LIMIT)
+            .collect()
+            .await
+            .map_err(|_| Refusal { transient: true, ..Refusal::lasting(413, 1, None, "The request body could not be read") })?;
         let body: Value = serde_json::from_slice(&bytes.to_bytes())
             .map_err(|_| Refusal::lasting(400, 100, None, "(#100) The request body is not valid JSON"))?;
         self.admit(&head, &body, &pixel)?;
@@ -294,7 +294,12 @@ fn token_of(head: &http::request::Parts, body: &Value) -> Option<String> {
 fn throttled(minutes: u32, trace: &str) -> Response<Full<Bytes>> {
     let refusal = Refusal {
         transient: true,
-        ..Refusal::lasting(400, 80_004, Some(2_446_079), "There have been too many calls to this ad-account. Wait a bit and try again.")
+        ..Refusal::lasting(
+            400,
+            80_004,
+            Some(2_446_079),
+            "There have been too many calls to this ad-account. Wait a bit and try again.",
+        )
     };
     let usage = json!({ "1": [{
         "type": "ads_management", "call_count": 100, "total_cputime": 25, "total_time": 25,

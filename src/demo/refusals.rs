@@ -11,9 +11,8 @@ const DAY: u64 = 86_400;
 const MOST_EVENTS: usize = 1_000;
 
 /// Keys whose values must be SHA-256 in lower-case hex ("Customer Information Parameters").
-const HASHED: [&str; 16] = [
-    "em", "ph", "fn", "ln", "ge", "db", "ct", "st", "zp", "country", "f5first", "f5last", "fi", "dobd", "dobm", "doby",
-];
+const HASHED: [&str; 16] =
+    ["em", "ph", "fn", "ln", "ge", "db", "ct", "st", "zp", "country", "f5first", "f5last", "fi", "dobd", "dobm", "doby"];
 /// Keys that are sent as they are.
 const PLAIN: [&str; 15] = [
     "external_id",
@@ -35,12 +34,8 @@ const PLAIN: [&str; 15] = [
 const ACTION_SOURCES: [&str; 9] =
     ["email", "website", "app", "phone_call", "chat", "physical_store", "system_generated", "business_messaging", "other"];
 /// An event whose keys all lie in one of these cannot be matched ("Customer Information Parameters", invalid combinations).
-const TOO_LITTLE: [&[&str]; 4] = [
-    &["ct", "country", "st", "zp", "ge", "client_user_agent"],
-    &["db", "client_user_agent"],
-    &["fn", "ge"],
-    &["ln", "ge"],
-];
+const TOO_LITTLE: [&[&str]; 4] =
+    [&["ct", "country", "st", "zp", "ge", "client_user_agent"], &["db", "client_user_agent"], &["fn", "ge"], &["ln", "ge"]];
 
 /// An error as the Graph API words it. The whole request is refused for the first event that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
