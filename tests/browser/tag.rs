@@ -125,10 +125,6 @@ async fn nothing_leaves_before_consent_and_all_in_order_after_it() {
         stand.until("the proof", |stand| !stand.items().is_empty()).await;
         assert_eq!((stand.hits(), stand.events(), stand.matches()), (vec![], vec![], vec![]));
         browser.run(grant).await;
-        if grant.starts_with("clicksieve") {
-            // The page's own revocation stands before the Pixel until the page itself takes it back.
-            browser.run("fbq('consent','grant')").await;
-        }
         stand.both_halves_hold(&["PageView"]).await;
         let kinds: Vec<_> = stand.items().iter().map(|item| item["k"].clone()).collect();
         assert_eq!(kinds, ["proof", "consent", "event"]);

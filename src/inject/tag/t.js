@@ -43,7 +43,7 @@
       return void (target ? conversion(target, args) : track(args[0], args[1], args[2]));
     }
     var verb = args[0];
-    if (verb === 'init') learn(String(args[1]), args[2]);
+    if (verb === 'init' && args[1]) learn(String(args[1]), args[2]);
     if (verb === 'set' && args[1] === 'userData') (args[3] ? [String(args[3])] : pixels).forEach(function (id) { learn(id, args[2]); });
     if (policy === 'withhold') keep(setup, [target, args]); else raw(target, args);
   }
@@ -123,7 +123,9 @@
       raw(w.fbq, ['consent', granted ? 'grant' : 'revoke']);
     }
     undecided.splice(0).forEach(function (each) {
-      if (Array.isArray(each)) { if (granted || !eventful(each[0], each[1])) call(each[0], each[1]); } else if (granted) add(each.item, each.token);
+      if (!Array.isArray(each)) { if (granted) add(each.item, each.token); return; }
+      // A revocation that waited was the page's preset; the decision stands above it.
+      if (granted ? each[1][0] !== 'consent' : !eventful(each[0], each[1])) call(each[0], each[1]);
     });
     if (target) { if (renewing) keep(waiting, [target, args]); else take(target, args); }
   }
