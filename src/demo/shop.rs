@@ -33,6 +33,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::clock::Clock;
+use crate::demo::client;
 use crate::demo::pages;
 use crate::demo::pages::Product;
 
@@ -150,7 +151,7 @@ impl Shop {
         let Some(backend) = self.0.backend.load_full() else { return Err("no endpoint is set".to_owned()) };
         let url = format!("{}/v26.0/{}/events", backend.endpoint.trim_end_matches('/'), self.0.settings.pixel);
         let body = json!({ "access_token": backend.key.expose_secret(), "data": [self.purchase(order)] });
-        let client = reqwest::Client::new();
+        let client = client();
         let answer = client.post(url).json(&body).send().await.map_err(|error| error.without_url().to_string())?;
         answer.json().await.map_err(|error| error.without_url().to_string())
     }
