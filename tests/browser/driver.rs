@@ -1,0 +1,121 @@
+//! A WebDriver client as small as these tests need (W3C WebDriver, JSON over HTTP), with its own chromedriver, Chromium
+//! and profile per browser, all of which end with it.
+
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+
+use serde_json::Value;
+use serde_json::json;
+
+/// The user agent of an ordinary Chrome, for runs in which the browser is to pass for a person's.
+pub(crate) const ORDINARY: &str =
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/147.0.0.0 Safari/537.36";
+
+/// One running browser.
+pub(crate) struct Browser {
+    driver: Child,
+    http: reqwest::Client,
+    session: String,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    /// Starts Debian's chromedriver and Chromium; `agent` replaces the user agent.
+    pub(crate) async fn start(agent: Option<&str>) -> Self {
+        let profile = tempfile::tempdir().unwrap();
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver is installed (apt-get install chromium chromium-driver)");
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = loop {
+            let line = lines.next().expect("chromedriver tells its port").unwrap();
+            if let Some((_, port)) = line.split_once("successfully on port ") {
+                break port.trim_end_matches('.').parse::<u16>().unwrap();
+            }
+        };
+        // What it says later must not block it.
+        std::thread::spawn(move || lines.for_each(drop));
+        let mut flags = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        flags.push(format!("--user-data-dir={}", profile.path().display()));
+        flags.extend(agent.map(|agent| format!("--user-agent={agent}")));
+        let http = crate::client();
+        let base = format!("http://127.0.0.1:{port}/session");
+        let asked = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": flags } } } });
+        let answer: Value = http.post(&base).json(&asked).send().await.unwrap().json().await.unwrap();
+        let id = answer["value"]["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {answer}"));
+        Self { driver, http, session: format!("{base}/{id}"), _profile: profile }
+    }
+
+    async fn command(&self, path: &str, body: Value) -> Value {
+        let answer: Value =
+            self.http.post(format!("{}/{path}", self.session)).json(&body).send().await.unwrap().json().await.unwrap();
+        assert!(answer["value"]["error"].is_null(), "{path}: {answer}");
+        answer["value"].clone()
+    }
+
+    /// Opens a page and waits until it has loaded.
+    pub(crate) async fn open(&self, url: &str) {
+        self.command("url", json!({ "url": url })).await;
+    }
+
+    /// The back button.
+    pub(crate) async fn back(&self) {
+        self.command("back", json!({})).await;
+    }
+
+    /// The reload button.
+    pub(crate) async fn reload(&self) {
+        self.command("refresh", json!({})).await;
+    }
+
+    /// Runs a script in the page and gives what it returns.
+    pub(crate) async fn run(&self, script: &str) -> Value {
+        self.command("execute/sync", json!({ "script": script, "args": [] })).await
+    }
+
+    /// Clicks the first element that the selector finds, with true pointer events.
+    pub(crate) async fn click(&self, selector: &str) {
+        let found = self.command("element", json!({ "using": "css selector", "value": selector })).await;
+        let id = found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
+        self.command(&format!("element/{id}/click"), json!({})).await;
+    }
+
+    /// Types into the first element that the selector finds.
+    pub(crate) async fn fill(&self, selector: &str, text: &str) {
+        let found = self.command("element", json!({ "using": "css selector", "value": selector })).await;
+        let id = found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
+        self.command(&format!("element/{id}/value"), json!({ "text": text })).await;
+    }
+
+    /// Ends the browser in an orderly way.
+    pub(crate) async fn close(mut self) {
+        drop(self.http.delete(&self.session).send().await);
+        drop(self.driver.kill());
+        drop(self.driver.wait());
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        drop(self.driver.kill());
+        drop(self.driver.wait());
+    }
+}
