@@ -40,7 +40,7 @@ pub mod clock;
 pub mod event;
 pub mod fact;
 pub mod fault;
-
+pub mod lists;
 pub mod seal;
 pub mod telemetry;
 pub mod verdict;
