@@ -45,6 +45,7 @@ pub mod fault;
 pub mod ledger;
 pub mod proxy;
 pub mod rules;
+pub mod lists;
 pub mod seal;
 pub mod server;
 pub mod spool;
