@@ -45,7 +45,8 @@ pub struct Settings {
     pub longest_wait: Duration,
     /// How long a target with a dead token or a wrong configuration rests before one event is tried. 1 h by default.
     pub probe: Duration,
-    /// How old an event may be when it is sent. 7 days by default: Meta refuses older ones (100/2804003).
+    /// How old an event may be when it is sent. By default a minute under the 7 days that Meta takes (100/2804003), so
+    /// that none grows too old on its way.
     pub too_old: Duration,
     /// How often the spool is asked although nobody called. 1 s by default; retries become due without a call.
     pub poll: Duration,
@@ -65,7 +66,7 @@ impl Default for Settings {
             backoff_ceiling: Duration::from_mins(10),
             longest_wait: Duration::from_hours(1),
             probe: Duration::from_hours(1),
-            too_old: Duration::from_hours(7 * 24),
+            too_old: Duration::from_mins(7 * 24 * 60 - 1),
             poll: Duration::from_secs(1),
             partner_agent: "clicksieve".to_owned(),
         }

@@ -2,7 +2,6 @@
 //! halved until that event stands alone. A target that cannot take anything (dead token, wrong set-up) rests with its
 //! events kept, and is tried with a single one from time to time. Must not know how a request looks.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use crate::delivery::meta::client::Failure;
 use crate::delivery::meta::payload;
 use crate::delivery::meta::reply;
 use crate::delivery::meta::reply::Reply;
+use crate::ledger::EventRecord;
 use crate::ledger::Ledger;
 use crate::ledger::Record;
 use crate::spool::DueEvent;
@@ -29,6 +29,9 @@ use crate::spool::Outcome;
 use crate::spool::Spool;
 use crate::spool::SpoolError;
 use crate::telemetry::Metrics;
+
+/// How often settling is tried.
+const WRITE_TRIES: u32 = 5;
 
 /// The delivery of one target.
 #[derive(Clone, Debug)]
@@ -40,6 +43,7 @@ pub(crate) struct Worker {
     ledger: Ledger,
     clock: Clock,
     counts: Counts,
+    dropped: Counter,
     backoff: Backoff,
     gate: Gate,
     warned_of: Option<String>,
@@ -68,14 +72,14 @@ struct Counts {
 
 /// What an answer does to the events that were sent.
 enum Step {
-    /// Each has this outcome; the next part may go.
-    Settle(Outcome),
-    /// They wait until this moment, and all others with them.
-    Wait(UnixMillis),
+    /// Each has this outcome, for this reason; the next part may go.
+    Settle(Outcome, String),
+    /// They were tried in vain and wait until this moment, and all others with them.
+    Wait(UnixMillis, String),
     /// They are sent again in two halves.
     Halve,
-    /// They stay as they are; the target rests.
-    Rest,
+    /// They count as not tried, and are due from this moment on.
+    Rest(UnixMillis),
 }
 
 impl Worker {
@@ -97,8 +101,9 @@ impl Worker {
             parked: count("parked"),
             paused: count("paused"),
         };
+        let dropped = metrics.records_dropped.clone();
         let backoff = Backoff::new(settings.backoff_base, settings.backoff_ceiling, settings.longest_wait);
-        Self { settings, destination, client, spool, ledger, clock, counts, backoff, gate: Gate::Open, warned_of: None }
+        Self { settings, destination, client, spool, ledger, clock, counts, dropped, backoff, gate: Gate::Open, warned_of: None }
     }
 
     /// The destination's name.
@@ -162,55 +167,57 @@ impl Worker {
         Ok(true)
     }
 
-    /// Parks what cannot be sent at all, and takes as many of the others as fit in a request.
+    /// Parks what cannot be sent at all, takes as many of the others as fit in a request, and gives the rest back.
     async fn sift(&self, due: Vec<DueEvent>, now: UnixMillis) -> Result<Vec<DueEvent>, SpoolError> {
-        let mut batch = Vec::with_capacity(due.len());
-        let mut parked = Vec::new();
+        let mut batch: Vec<DueEvent> = Vec::with_capacity(due.len());
+        let (mut old, mut unreadable, mut beyond) = (Vec::new(), Vec::new(), Vec::new());
         let mut bytes = 0_usize;
         for event in due {
-            let reason = if now.since(UnixMillis(event.time.saturating_mul(1_000))) > self.settings.too_old {
-                Some("expired")
-            } else if payload::is_object(&event.body) {
-                None
+            if now.since(UnixMillis(event.time.saturating_mul(1_000))) > self.settings.too_old {
+                old.push(event);
+            } else if !payload::is_object(&event.body) {
+                unreadable.push(event);
+            } else if !batch.is_empty() && bytes.saturating_add(event.body.len()) > self.settings.batch_bytes {
+                beyond.push(event);
             } else {
-                Some("unreadable_body")
-            };
-            if let Some(reason) = reason {
-                parked.push((event, Outcome::Parked(reason.to_owned())));
-                continue;
+                bytes = bytes.saturating_add(event.body.len());
+                batch.push(event);
             }
-            bytes = bytes.saturating_add(event.body.len());
-            if bytes > self.settings.batch_bytes && !batch.is_empty() {
-                break;
-            }
-            batch.push(event);
         }
-        self.settle(parked).await?;
+        self.settle(old, &Outcome::Parked("too_old".to_owned()), "too_old").await?;
+        self.settle(unreadable, &Outcome::Parked("unreadable_body".to_owned()), "unreadable_body").await?;
+        self.give_back(beyond, now).await?;
         Ok(batch)
     }
 
     /// Sends a batch; halves it as long as Meta refuses it for one event's sake.
     async fn deliver(&mut self, batch: Vec<DueEvent>, stop: &watch::Receiver<bool>) -> Result<(), SpoolError> {
-        let mut parts = VecDeque::from([batch]);
-        while let Some(mut part) = parts.pop_front() {
-            if *stop.borrow() {
-                return Ok(());
-            }
-            let reply = self.ask(&part).await;
-            match self.judge(&part, reply) {
-                Step::Settle(outcome) => self.settle(part.into_iter().map(|event| (event, outcome.clone())).collect()).await?,
-                Step::Wait(until) => {
-                    return self.settle(part.into_iter().map(|event| (event, Outcome::RetryAt(until))).collect()).await;
-                }
+        let mut parts = vec![batch];
+        while let Some(mut part) = parts.pop() {
+            let step = if *stop.borrow() { Step::Rest(self.clock.now()) } else { self.ask_and_judge(&part).await };
+            match step {
+                Step::Settle(outcome, reason) => self.settle(part, &outcome, &reason).await?,
                 Step::Halve => {
                     let second = part.split_off(part.len() / 2);
-                    parts.push_front(second);
-                    parts.push_front(part);
+                    parts.push(second);
+                    parts.push(part);
                 }
-                Step::Rest => return Ok(()),
+                Step::Wait(until, reason) => {
+                    self.settle(part, &Outcome::RetryAt(until), &reason).await?;
+                    return self.give_back(parts.into_iter().flatten().collect(), until).await;
+                }
+                Step::Rest(until) => {
+                    parts.push(part);
+                    return self.give_back(parts.into_iter().flatten().collect(), until).await;
+                }
             }
         }
         Ok(())
+    }
+
+    async fn ask_and_judge(&mut self, part: &[DueEvent]) -> Step {
+        let reply = self.ask(part).await;
+        self.judge(part, reply)
     }
 
     /// Sends one request and sorts what comes of it.
@@ -236,7 +243,7 @@ impl Worker {
                 if usize::try_from(received) != Ok(part.len()) {
                     warn!(destination = %self.destination, sent = part.len(), received, "the destination counts other than we do");
                 }
-                Step::Settle(Outcome::Delivered)
+                Step::Settle(Outcome::Delivered, "accepted".to_owned())
             }
             Reply::Retry { reason, after } => {
                 let wait = self.backoff.next(after);
@@ -244,7 +251,7 @@ impl Worker {
                 self.gate = if matches!(self.gate, Gate::Paused(_)) { Gate::Paused(until) } else { Gate::Wait(until) };
                 let wait = wait.as_secs_f32();
                 warn!(destination = %self.destination, reason, wait, events = part.len(), "the destination did not take events; they wait");
-                Step::Wait(until)
+                Step::Wait(until, reason)
             }
             Reply::DeadToken { reason } => self.pause(&reason, "the access token is dead: make a new one; events are kept meanwhile"),
             Reply::Misconfigured { reason } => {
@@ -255,10 +262,10 @@ impl Worker {
                 let [event] = part else { return Step::Halve };
                 if let Some(body) = without.and_then(|key| payload::without(&event.body, key)) {
                     info!(destination = %self.destination, reason, event = event.id, "an event is sent again without a key that was refused");
-                    return Step::Settle(Outcome::Replace(body));
+                    return Step::Settle(Outcome::Replace(body), reason);
                 }
                 warn!(destination = %self.destination, reason, event = event.id, "an event was refused for good and is parked");
-                Step::Settle(Outcome::Parked(reason))
+                Step::Settle(Outcome::Parked(reason.clone()), reason)
             }
         }
     }
@@ -280,31 +287,65 @@ impl Worker {
             self.counts.paused.inc();
             error!(destination = %self.destination, reason, "{advice}");
         }
-        self.gate = Gate::Paused(self.clock.now().plus(self.settings.probe));
-        Step::Rest
+        let now = self.clock.now();
+        self.gate = Gate::Paused(now.plus(self.settings.probe));
+        // Due at once and not at the next probe, so that a restart with a new token need not wait for it.
+        Step::Rest(now)
     }
 
-    /// Writes outcomes down: in the spool first, then in metrics and records.
-    async fn settle(&self, events: Vec<(DueEvent, Outcome)>) -> Result<(), SpoolError> {
+    /// Writes an outcome down: in the spool first, then in metrics and records.
+    async fn settle(&self, events: Vec<DueEvent>, outcome: &Outcome, reason: &str) -> Result<(), SpoolError> {
         if events.is_empty() {
             return Ok(());
         }
         let now = self.clock.now();
-        self.spool.settle(now, events.iter().map(|(event, outcome)| (event.row, outcome.clone())).collect()).await?;
-        for (event, outcome) in &events {
-            match outcome {
-                Outcome::Delivered => self.counts.delivered.inc(),
-                Outcome::RetryAt(_) => self.counts.retried.inc(),
-                Outcome::Replace(_) => self.counts.repaired.inc(),
-                Outcome::Parked(_) => self.counts.parked.inc(),
+        self.write(events.iter().map(|event| (event.row, outcome.clone())).collect()).await?;
+        let (decision, count) = match outcome {
+            Outcome::Delivered => ("delivered", &self.counts.delivered),
+            Outcome::RetryAt(_) => ("retried", &self.counts.retried),
+            Outcome::Replace(_) => ("repaired", &self.counts.repaired),
+            Outcome::Parked(_) => ("parked", &self.counts.parked),
+        };
+        for event in events {
+            let record = EventRecord {
+                time: now,
+                event_id: event.id,
+                event_name: event.name,
+                destination: event.destination,
+                decision: decision.into(),
+                attempt: Some(event.attempts.saturating_add(1)),
+                outcome: Some(reason.to_owned().into()),
+                ..EventRecord::default()
             };
-            self.record(event, outcome, now);
+            if !self.ledger.append(Record::Event(record)) {
+                self.dropped.inc();
+            }
+            // Last, so that who sees the count finds the rest done.
+            count.inc();
         }
         Ok(())
     }
 
-    /// The decision record of a delivery that came to an end.
-    fn record(&self, _event: &DueEvent, _outcome: &Outcome, now: UnixMillis) {
-        self.ledger.append(Record::Event(crate::ledger::EventRecord { time: now }));
+    /// Ends the claim on events that were not tried.
+    async fn give_back(&self, events: Vec<DueEvent>, due: UnixMillis) -> Result<(), SpoolError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        self.write(events.iter().map(|event| (event.row, Outcome::RetryAt(due))).collect()).await
+    }
+
+    /// Settles in the spool, insisting a little: what Meta has and the spool does not know of is sent twice.
+    async fn write(&self, outcomes: Vec<(i64, Outcome)>) -> Result<(), SpoolError> {
+        let mut tries = 1;
+        loop {
+            match self.spool.settle(self.clock.now(), outcomes.clone()).await {
+                Err(trouble) if tries < WRITE_TRIES && !matches!(trouble, SpoolError::Closed) => {
+                    warn!(destination = %self.destination, error = %trouble, "the spool could not settle events; trying again");
+                    tries += 1;
+                    tokio::time::sleep(self.settings.poll).await;
+                }
+                ended => return ended,
+            }
+        }
     }
 }
