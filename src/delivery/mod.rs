@@ -109,6 +109,16 @@ pub enum DeliveryError {
     Client(#[source] reqwest::Error),
 }
 
+/// What all workers use.
+#[derive(Debug)]
+struct Shared {
+    settings: Settings,
+    spool: Spool,
+    ledger: Ledger,
+    metrics: Metrics,
+    clock: Clock,
+}
+
 /// The delivery of all targets.
 #[derive(Debug)]
 pub struct Delivery {
@@ -128,12 +138,12 @@ impl Delivery {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(DeliveryError::NoProvider);
         }
-        let settings = Arc::new(settings);
+        let shared = Arc::new(Shared { settings, spool, ledger, metrics, clock });
         let workers = targets
             .into_iter()
             .map(|target| {
-                let client = Client::new(&settings, &target)?;
-                Ok(Worker::new(settings.clone(), target.name, client, spool.clone(), ledger.clone(), &metrics, clock.clone()))
+                let client = Client::new(&shared.settings, &target)?;
+                Ok(Worker::new(shared.clone(), target.name, client))
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { workers })

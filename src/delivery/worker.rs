@@ -12,9 +12,8 @@ use tracing::error;
 use tracing::info;
 use tracing::warn;
 
-use crate::clock::Clock;
 use crate::clock::UnixMillis;
-use crate::delivery::Settings;
+use crate::delivery::Shared;
 use crate::delivery::backoff::Backoff;
 use crate::delivery::meta::client::Client;
 use crate::delivery::meta::client::Failure;
@@ -22,13 +21,10 @@ use crate::delivery::meta::payload;
 use crate::delivery::meta::reply;
 use crate::delivery::meta::reply::Reply;
 use crate::ledger::EventRecord;
-use crate::ledger::Ledger;
 use crate::ledger::Record;
 use crate::spool::DueEvent;
 use crate::spool::Outcome;
-use crate::spool::Spool;
 use crate::spool::SpoolError;
-use crate::telemetry::Metrics;
 
 /// How often settling is tried.
 const WRITE_TRIES: u32 = 5;
@@ -36,14 +32,10 @@ const WRITE_TRIES: u32 = 5;
 /// The delivery of one target.
 #[derive(Clone, Debug)]
 pub(crate) struct Worker {
-    settings: Arc<Settings>,
+    shared: Arc<Shared>,
     destination: Arc<str>,
     client: Client,
-    spool: Spool,
-    ledger: Ledger,
-    clock: Clock,
     counts: Counts,
-    dropped: Counter,
     backoff: Backoff,
     gate: Gate,
     warned_of: Option<String>,
@@ -78,22 +70,14 @@ enum Step {
     Wait(UnixMillis, String),
     /// They are sent again in two halves.
     Halve,
-    /// They count as not tried, and are due from this moment on.
-    Rest(UnixMillis),
+    /// They count as not tried; the target rests.
+    Rest,
 }
 
 impl Worker {
     /// A worker whose target is thought to be well.
-    pub(crate) fn new(
-        settings: Arc<Settings>,
-        destination: Arc<str>,
-        client: Client,
-        spool: Spool,
-        ledger: Ledger,
-        metrics: &Metrics,
-        clock: Clock,
-    ) -> Self {
-        let count = |outcome| metrics.deliveries.with(&[("destination", &destination), ("outcome", outcome)]);
+    pub(crate) fn new(shared: Arc<Shared>, destination: Arc<str>, client: Client) -> Self {
+        let count = |outcome| shared.metrics.deliveries.with(&[("destination", &destination), ("outcome", outcome)]);
         let counts = Counts {
             delivered: count("delivered"),
             retried: count("retried"),
@@ -101,9 +85,9 @@ impl Worker {
             parked: count("parked"),
             paused: count("paused"),
         };
-        let dropped = metrics.records_dropped.clone();
+        let settings = &shared.settings;
         let backoff = Backoff::new(settings.backoff_base, settings.backoff_ceiling, settings.longest_wait);
-        Self { settings, destination, client, spool, ledger, clock, counts, dropped, backoff, gate: Gate::Open, warned_of: None }
+        Self { shared, destination, client, counts, backoff, gate: Gate::Open, warned_of: None }
     }
 
     /// The destination's name.
@@ -113,15 +97,15 @@ impl Worker {
 
     /// How long nothing is done after something unforeseen.
     pub(crate) fn rest(&self) -> Duration {
-        self.settings.poll
+        self.shared.settings.poll
     }
 
     /// Delivers until told to stop. What is not settled then is due again at the next start.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let spool = self.spool.clone();
+        let shared = self.shared.clone();
         loop {
             // Asked for before the spool is read, so that what comes in meanwhile is not slept through.
-            let changed = spool.changed().notified();
+            let changed = shared.spool.changed().notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             let more = match self.turn(&stop).await {
@@ -139,7 +123,7 @@ impl Worker {
             }
             tokio::select! {
                 () = changed => {}
-                () = tokio::time::sleep(self.settings.poll) => {}
+                () = tokio::time::sleep(self.shared.settings.poll) => {}
                 told = stop.wait_for(|stop| *stop) => {
                     drop(told);
                     return;
@@ -150,13 +134,13 @@ impl Worker {
 
     /// One look at the spool; says whether another one is worth while at once.
     async fn turn(&mut self, stop: &watch::Receiver<bool>) -> Result<bool, SpoolError> {
-        let now = self.clock.now();
+        let now = self.shared.clock.now();
         let limit = match self.gate {
             Gate::Wait(until) | Gate::Paused(until) if now < until => return Ok(false),
             Gate::Paused(_) => 1,
-            Gate::Open | Gate::Wait(_) => self.settings.batch,
+            Gate::Open | Gate::Wait(_) => self.shared.settings.batch,
         };
-        let due = self.spool.due(&self.destination, now, limit).await?;
+        let due = self.shared.spool.due(&self.destination, now, limit).await?;
         if due.is_empty() {
             return Ok(false);
         }
@@ -173,11 +157,11 @@ impl Worker {
         let (mut old, mut unreadable, mut beyond) = (Vec::new(), Vec::new(), Vec::new());
         let mut bytes = 0_usize;
         for event in due {
-            if now.since(UnixMillis(event.time.saturating_mul(1_000))) > self.settings.too_old {
+            if now.since(UnixMillis(event.time.saturating_mul(1_000))) > self.shared.settings.too_old {
                 old.push(event);
             } else if !payload::is_object(&event.body) {
                 unreadable.push(event);
-            } else if !batch.is_empty() && bytes.saturating_add(event.body.len()) > self.settings.batch_bytes {
+            } else if !batch.is_empty() && bytes.saturating_add(event.body.len()) > self.shared.settings.batch_bytes {
                 beyond.push(event);
             } else {
                 bytes = bytes.saturating_add(event.body.len());
@@ -194,8 +178,12 @@ impl Worker {
     async fn deliver(&mut self, batch: Vec<DueEvent>, stop: &watch::Receiver<bool>) -> Result<(), SpoolError> {
         let mut parts = vec![batch];
         while let Some(mut part) = parts.pop() {
-            let step = if *stop.borrow() { Step::Rest(self.clock.now()) } else { self.ask_and_judge(&part).await };
-            match step {
+            if *stop.borrow() {
+                parts.push(part);
+                break;
+            }
+            let reply = self.ask(&part).await;
+            match self.judge(&part, reply) {
                 Step::Settle(outcome, reason) => self.settle(part, &outcome, &reason).await?,
                 Step::Halve => {
                     let second = part.split_off(part.len() / 2);
@@ -206,18 +194,14 @@ impl Worker {
                     self.settle(part, &Outcome::RetryAt(until), &reason).await?;
                     return self.give_back(parts.into_iter().flatten().collect(), until).await;
                 }
-                Step::Rest(until) => {
+                Step::Rest => {
                     parts.push(part);
-                    return self.give_back(parts.into_iter().flatten().collect(), until).await;
+                    break;
                 }
             }
         }
-        Ok(())
-    }
-
-    async fn ask_and_judge(&mut self, part: &[DueEvent]) -> Step {
-        let reply = self.ask(part).await;
-        self.judge(part, reply)
+        // Due at once: the gate holds them back here, and a restart with a new token need not wait for a probe.
+        self.give_back(parts.into_iter().flatten().collect(), self.shared.clock.now()).await
     }
 
     /// Sends one request and sorts what comes of it.
@@ -247,7 +231,7 @@ impl Worker {
             }
             Reply::Retry { reason, after } => {
                 let wait = self.backoff.next(after);
-                let until = self.clock.now().plus(wait);
+                let until = self.shared.clock.now().plus(wait);
                 self.gate = if matches!(self.gate, Gate::Paused(_)) { Gate::Paused(until) } else { Gate::Wait(until) };
                 let wait = wait.as_secs_f32();
                 warn!(destination = %self.destination, reason, wait, events = part.len(), "the destination did not take events; they wait");
@@ -287,10 +271,8 @@ impl Worker {
             self.counts.paused.inc();
             error!(destination = %self.destination, reason, "{advice}");
         }
-        let now = self.clock.now();
-        self.gate = Gate::Paused(now.plus(self.settings.probe));
-        // Due at once and not at the next probe, so that a restart with a new token need not wait for it.
-        Step::Rest(now)
+        self.gate = Gate::Paused(self.shared.clock.now().plus(self.shared.settings.probe));
+        Step::Rest
     }
 
     /// Writes an outcome down: in the spool first, then in metrics and records.
@@ -298,7 +280,7 @@ impl Worker {
         if events.is_empty() {
             return Ok(());
         }
-        let now = self.clock.now();
+        let now = self.shared.clock.now();
         self.write(events.iter().map(|event| (event.row, outcome.clone())).collect()).await?;
         let (decision, count) = match outcome {
             Outcome::Delivered => ("delivered", &self.counts.delivered),
@@ -317,8 +299,8 @@ impl Worker {
                 outcome: Some(reason.to_owned().into()),
                 ..EventRecord::default()
             };
-            if !self.ledger.append(Record::Event(record)) {
-                self.dropped.inc();
+            if !self.shared.ledger.append(Record::Event(record)) {
+                self.shared.metrics.records_dropped.inc();
             }
             // Last, so that who sees the count finds the rest done.
             count.inc();
@@ -338,11 +320,11 @@ impl Worker {
     async fn write(&self, outcomes: Vec<(i64, Outcome)>) -> Result<(), SpoolError> {
         let mut tries = 1;
         loop {
-            match self.spool.settle(self.clock.now(), outcomes.clone()).await {
+            match self.shared.spool.settle(self.shared.clock.now(), outcomes.clone()).await {
                 Err(trouble) if tries < WRITE_TRIES && !matches!(trouble, SpoolError::Closed) => {
                     warn!(destination = %self.destination, error = %trouble, "the spool could not settle events; trying again");
                     tries += 1;
-                    tokio::time::sleep(self.settings.poll).await;
+                    tokio::time::sleep(self.shared.settings.poll).await;
                 }
                 ended => return ended,
             }

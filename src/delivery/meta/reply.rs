@@ -176,8 +176,8 @@ mod tests {
         let body = br#"{"error":{"code":80004}}"#.to_vec();
         let wait = |retry_after, regain| sort(&Answer { status: 400, retry_after, regain, body: body.clone() });
         let reply = |seconds| Reply::Retry { reason: "80004".into(), after: Some(Duration::from_secs(seconds)) };
-        assert_eq!(wait(Some(Duration::from_secs(7)), Some(Duration::from_secs(60))), reply(7));
-        assert_eq!(wait(None, Some(Duration::from_secs(60))), reply(60));
+        assert_eq!(wait(Some(Duration::from_secs(7)), Some(Duration::from_mins(1))), reply(7));
+        assert_eq!(wait(None, Some(Duration::from_mins(1))), reply(60));
     }
 
     proptest! {
