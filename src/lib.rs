@@ -40,7 +40,9 @@ pub mod clock;
 pub mod event;
 pub mod fact;
 pub mod fault;
-
+pub mod ledger;
 pub mod seal;
+pub mod spool;
 pub mod telemetry;
 pub mod verdict;
+pub mod visits;
