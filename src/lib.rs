@@ -37,6 +37,7 @@
 
 pub mod click;
 pub mod clock;
+pub mod delivery;
 pub mod event;
 pub mod fact;
 pub mod fault;
