@@ -10,16 +10,8 @@
 
 mod graph_mock;
 mod harness;
+mod layers;
+mod licences;
 mod proxy;
 mod rules;
 mod tag;
-//! Everything that is tested from outside: one binary, so that it links once.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test that meets the unforeseen fails by panicking"
-)]
-
-mod layers;
-mod licences;
