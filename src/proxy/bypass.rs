@@ -55,7 +55,14 @@ impl Exempt {
 }
 
 fn starts(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
+    let below = |rest: &str| prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/');
+    path.strip_prefix(prefix).is_some_and(|rest| below(rest) && !may_climb(rest))
+}
+
+/// Whether a shop could read the path as one outside the prefix: nobody gets an unscored page by a detour.
+fn may_climb(rest: &str) -> bool {
+    let escapes = |code: &[u8]| rest.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(code));
+    rest.contains("..") || rest.contains('\\') || escapes(b"%2e") || escapes(b"%2f") || escapes(b"%5c")
 }
 
 /// The switch; clones throw the same one.
@@ -102,6 +109,15 @@ mod tests {
         let exempt = Exempt { hosts: vec!["admin.shop.example".to_owned()], ..Exempt::default() };
         assert!(exempt.holds("Admin.shop.example:8443", "/"));
         assert!(!exempt.holds("shop.example", "/"));
+    }
+
+    #[test]
+    fn a_detour_through_an_exempt_path_is_not_exempt() {
+        let exempt = Exempt { paths: vec!["/webhooks/".to_owned()], ..Exempt::default() };
+        assert!(exempt.holds("h", "/webhooks/orders.json"));
+        for path in ["/webhooks/../cart", "/webhooks/%2E%2e/cart", "/webhooks/a%2f..%2fcart", "/webhooks/..\\cart"] {
+            assert!(!exempt.holds("h", path), "{path}");
+        }
     }
 
     #[test]
