@@ -39,6 +39,7 @@ pub mod click;
 pub mod clock;
 pub mod event;
 pub mod fact;
+pub mod facts;
 pub mod fault;
 pub mod lists;
 pub mod seal;
