@@ -42,6 +42,7 @@ pub mod delivery;
 pub mod demo;
 pub mod event;
 pub mod fact;
+pub mod facts;
 pub mod fault;
 pub mod ledger;
 pub mod lists;
