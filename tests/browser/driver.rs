@@ -1,4 +1,4 @@
-//! A WebDriver client as small as these tests need (W3C WebDriver, JSON over HTTP), with its own chromedriver, Chromium
+//! A `WebDriver` client as small as these tests need (the W3C's protocol, JSON over HTTP), with its own chromedriver, Chromium
 //! and profile per browser, all of which end with it.
 
 use std::io::BufRead as _;
