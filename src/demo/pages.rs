@@ -136,7 +136,7 @@ fbq('track', 'PageView');
 
 /// The landing page.
 pub fn landing() -> String {
-    let cards: String = PRODUCTS
+    let cards: Vec<String> = PRODUCTS
         .iter()
         .map(|product| {
             let (slug, name, price, picture) = (product.slug, product.name, price(product.cents), product.picture());
@@ -146,6 +146,7 @@ pub fn landing() -> String {
             )
         })
         .collect();
+    let cards = cards.concat();
     format!(
         "<section class=\"hero\"><h1>Good coffee has never needed a roof.</h1>\
          <p>Six things we carry ourselves, made to outlast the car that brings them.</p></section>\n\
@@ -153,7 +154,7 @@ pub fn landing() -> String {
     )
 }
 
-/// A product's page; its button reports AddToCart before the form leaves.
+/// A product's page; its button reports `AddToCart` before the form leaves.
 pub fn product(product: &Product) -> String {
     let params = in_script(&product.params());
     format!(
@@ -174,12 +175,13 @@ pub fn cart(items: &[&Product]) -> String {
     if items.is_empty() {
         return "<h1>Your cart</h1><p class=\"note\">It is empty. <a href=\"/\"><u>Have a look around</u></a>.</p>".to_owned();
     }
-    let rows: String = items
+    let rows: Vec<String> = items
         .iter()
         .map(|item| {
             format!("<div class=\"row\"><span>{}</span><span class=\"price\">{}</span></div>\n", item.name, price(item.cents))
         })
         .collect();
+    let rows = rows.concat();
     let total = price(items.iter().map(|item| item.cents).sum());
     format!(
         "<h1>Your cart</h1><div class=\"panel\">\n{rows}<div class=\"row total\"><span>Total</span><span>{total}</span></div>\n\

@@ -116,8 +116,11 @@ async fn headless(stand: &Stand) -> Result<Row, VisitError> {
     let mut row = Row::of("", &page);
     row.expect(page.status == 200, "the page was not served");
     let purchase = json!({ "value": 16, "currency": "EUR", "order_id": "forged-1" });
-    let items =
-        vec![proof(true, false), event(&page, "PageView", json!({}), None), event(&page, "Purchase", purchase, Some("forged-1"))];
+    let items = vec![
+        proof(true, false),
+        event(&page, "PageView", &json!({}), None),
+        event(&page, "Purchase", &purchase, Some("forged-1")),
+    ];
     let answer = visitor.tell(&page, items).await?;
     row.band = stand.band("tour-headless").unwrap_or_default();
     row.expect(matches!(row.band.as_str(), "likely_invalid" | "invalid"), "a headless browser passes for a person");
@@ -164,7 +167,7 @@ async fn in_app(stand: &Stand) -> Result<Row, VisitError> {
     let mut visitor = stand.visitor(Visitor::instagram(), "2.204.118.9");
     let landing = visitor.get("/product/kettle?fbclid=IwAR0insta&utm_content=tour-instagram").await?;
     let mut row = Row::of("", &landing);
-    visitor.tell(&landing, vec![proof(false, true), event(&landing, "PageView", json!({}), None)]).await?;
+    visitor.tell(&landing, vec![proof(false, true), event(&landing, "PageView", &json!({}), None)]).await?;
     row.band = stand.band("tour-instagram").unwrap_or_default();
     row.expect(row.band == "human", "a buyer in an app is suspected");
     let order = buy(stand, &mut visitor, "kettle", false).await?;
@@ -176,7 +179,7 @@ async fn buyer(stand: &Stand) -> Result<Row, VisitError> {
     let mut visitor = stand.visitor(Visitor::chrome(Some("https://l.facebook.com/")), "73.162.40.19");
     let landing = visitor.get("/?fbclid=IwAR0buyer&utm_source=facebook&utm_content=tour-buyer").await?;
     let mut row = Row::of("", &landing);
-    let items = vec![proof(false, false), event(&landing, "PageView", json!({}), None)];
+    let items = vec![proof(false, false), event(&landing, "PageView", &json!({}), None)];
     visitor.tell(&landing, items).await?;
     let answer = visitor.tell(&landing, vec![proof(false, true)]).await?;
     row.expect(answer.get("pixel").is_some_and(|pixel| pixel == "leave"), "the Pixel does not fire after proof");
@@ -184,7 +187,7 @@ async fn buyer(stand: &Stand) -> Result<Row, VisitError> {
     row.expect(row.band == "human", "a buyer is suspected");
     let product = visitor.get("/product/grinder").await?;
     let params = json!({ "content_ids": ["grinder"], "value": 89, "currency": "EUR" });
-    let items = ["PageView", "ViewContent", "AddToCart"].map(|name| event(&product, name, params.clone(), None));
+    let items = ["PageView", "ViewContent", "AddToCart"].map(|name| event(&product, name, &params, None));
     visitor.tell(&product, items.to_vec()).await?;
     let order = buy(stand, &mut visitor, "grinder", true).await?;
     purchase_arrives(stand, &mut row, &order).await;
@@ -208,19 +211,19 @@ async fn buy(stand: &Stand, visitor: &mut Visitor, slug: &str, capture: bool) ->
     let value = stand.scenery.shop.order(&order).map_or(0, |order| order.cents / 100);
     let params = json!({ "value": value, "currency": "EUR", "order_id": order });
     let matching = json!({ "k": "match", "pixel": thanks.pixel, "data": { "em": EMAIL } });
-    let items = vec![proof(false, true), matching, event(&thanks, "Purchase", params, Some(&order))];
-    visitor.tell(&thanks, items.clone()).await?;
+    let items = vec![proof(false, true), matching, event(&thanks, "Purchase", &params, Some(&order))];
+    visitor.tell(&thanks, items).await?;
     // The thank-you page is opened a second time: still one Purchase.
     let again = visitor.get(&path).await?;
-    let params = json!({ "value": value, "currency": "EUR", "order_id": order });
-    visitor.tell(&again, vec![event(&again, "Purchase", params, Some(&order))]).await?;
+    visitor.tell(&again, vec![event(&again, "Purchase", &params, Some(&order))]).await?;
     Ok(order)
 }
 
 async fn purchase_arrives(stand: &Stand, row: &mut Row, order: &str) {
     let copies = stand.arrives("Purchase", &format!("o.{order}")).await;
     row.expect(copies.len() == 1, &format!("the Purchase came {} times", copies.len()));
-    let hash: String = Sha256::digest(EMAIL.trim().to_lowercase()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = Sha256::digest(EMAIL.trim().to_lowercase());
+    let hash = digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let hashed = copies.iter().all(|taken| {
         let em = taken.event.pointer("/user_data/em");
         em.is_some_and(|em| em.as_str() == Some(&hash) || em.as_array().is_some_and(|all| all.contains(&json!(hash))))
@@ -253,7 +256,7 @@ fn proof(webdriver: bool, interaction: bool) -> Value {
     json!({ "k": "proof", "facts": { "webdriver": webdriver, "interaction": interaction } })
 }
 
-fn event(page: &Page, name: &str, params: Value, order: Option<&str>) -> Value {
+fn event(page: &Page, name: &str, params: &Value, order: Option<&str>) -> Value {
     let id =
         order.map_or_else(|| page.tag.as_ref().map(|tag| tag.page.clone()).unwrap_or_default(), |order| format!("o.{order}"));
     let pixel = page.tag.as_ref().map_or("none", |tag| match tag.pixel.as_str() {

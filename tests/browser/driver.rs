@@ -1,4 +1,4 @@
-//! A WebDriver client as small as these tests need (W3C WebDriver, JSON over HTTP), with its own chromedriver, Chromium
+//! A `WebDriver` client as small as these tests need (the W3C's protocol, JSON over HTTP), with its own chromedriver, Chromium
 //! and profile per browser, all of which end with it.
 
 use std::io::BufRead as _;
@@ -58,7 +58,9 @@ impl Browser {
         flags.extend(agent.map(|agent| format!("--user-agent={agent}")));
         let http = crate::client();
         let base = format!("http://127.0.0.1:{port}/session");
-        let asked = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": flags } } } });
+        let asked = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": flags },
+            // Looking for an element waits for it, as the page before may still be there.
+            "timeouts": { "implicit": 15_000 } } } });
         let answer: Value = http.post(&base).json(&asked).send().await.unwrap().json().await.unwrap();
         let id = answer["value"]["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {answer}"));
         Self { driver, http, session: format!("{base}/{id}"), _profile: profile }
@@ -93,16 +95,26 @@ impl Browser {
 
     /// Clicks the first element that the selector finds, with true pointer events.
     pub(crate) async fn click(&self, selector: &str) {
-        let found = self.command("element", json!({ "using": "css selector", "value": selector })).await;
-        let id = found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
+        let id = self.find(selector).await;
         self.command(&format!("element/{id}/click"), json!({})).await;
     }
 
     /// Types into the first element that the selector finds.
     pub(crate) async fn fill(&self, selector: &str, text: &str) {
-        let found = self.command("element", json!({ "using": "css selector", "value": selector })).await;
-        let id = found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
+        let id = self.find(selector).await;
         self.command(&format!("element/{id}/value"), json!({ "text": text })).await;
+    }
+
+    /// The text of the first element that the selector finds.
+    pub(crate) async fn text(&self, selector: &str) -> String {
+        let path = format!("{}/element/{}/text", self.session, self.find(selector).await);
+        let answer: Value = self.http.get(path).send().await.unwrap().json().await.unwrap();
+        answer["value"].as_str().unwrap_or_else(|| panic!("{selector}: {answer}")).to_owned()
+    }
+
+    async fn find(&self, selector: &str) -> String {
+        let found = self.command("element", json!({ "using": "css selector", "value": selector })).await;
+        found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned()
     }
 
     /// Ends the browser in an orderly way.

@@ -9,6 +9,7 @@
 )]
 
 mod driver;
+mod full;
 mod stand;
 mod tag;
 

@@ -144,9 +144,8 @@ impl Stand {
                 changed.await;
             }
         };
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            panic!("never saw {what}; Pixel {:?}; collector {:#?}", self.hits(), self.items());
-        }
+        let seen = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
+        assert!(seen, "never saw {what}; Pixel {:?}; collector {:#?}", self.hits(), self.items());
     }
 
     /// Both halves hold exactly these events, in any order, with equal ids, and no id is used twice.

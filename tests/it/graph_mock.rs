@@ -60,9 +60,9 @@ fn changed(pointer: &str, value: Value) -> Value {
     let (parent, key) = pointer.rsplit_once('/').unwrap();
     let parent = event.pointer_mut(parent).unwrap().as_object_mut().unwrap();
     if value.is_null() {
-        drop(parent.remove(key))
+        drop(parent.remove(key));
     } else {
-        drop(parent.insert(key.to_owned(), value))
+        drop(parent.insert(key.to_owned(), value));
     }
     event
 }

@@ -48,7 +48,7 @@ function drawEvents(rows) {
   at('events').replaceChildren(...rows.slice(0, 150).map((event) => {
     const matched = event.pixel === 1 && event.server === 1;
     const mark = document.createElement('span');
-    mark.className = matched ? 'tick' : '';
+    mark.className = matched ? 'tick' : 'faint';
     mark.textContent = matched ? '✓ one event' : event.pixel + event.server === 1 ? 'one half' : event.pixel + event.server ? 'check' : 'not counted';
     const stopped = event.decision && event.decision !== 'forward' ? event.decision : '';
     const name = document.createElement('strong');
