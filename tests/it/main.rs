@@ -7,8 +7,6 @@
     reason = "a test fails by panicking, also in its helpers"
 )]
 #![expect(unreachable_pub, reason = "the harness is for this binary alone")]
-//! Tests of the whole library from outside.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking, also in its helpers")]
 
 mod graph_mock;
 mod harness;
