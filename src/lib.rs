@@ -44,6 +44,10 @@ pub mod fault;
 pub mod ledger;
 pub mod seal;
 pub mod spool;
+
+pub mod proxy;
+pub mod seal;
+pub mod server;
 pub mod telemetry;
 pub mod verdict;
 pub mod visits;

@@ -2,9 +2,12 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that meets the unforeseen fails by panicking"
 )]
 
 mod layers;
 mod licences;
+mod harness;
+mod proxy;

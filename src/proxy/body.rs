@@ -1,0 +1,128 @@
+//! Bodies on their way: the visitor's towards the shop, and what the visitor gets. Both stream, both stand still only
+//! so long. Must not know what is in them.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::Body;
+use http_body::Frame;
+use http_body::SizeHint;
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use crate::proxy::connection::ConnectionState;
+use crate::proxy::connection::Wait;
+use crate::proxy::upstream::UpstreamBody;
+
+/// Why a body ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The other side broke off or broke the rules.
+    #[error("the body was cut off")]
+    Cut(#[source] hyper::Error),
+    /// It stood still for too long.
+    #[error("the body stood still")]
+    Stalled,
+}
+
+/// A visitor's request body. Each piece that comes gives the shop new time to answer.
+#[derive(Debug)]
+pub struct VisitorBody {
+    incoming: Incoming,
+    connection: Arc<ConnectionState>,
+    progress: Duration,
+    first_byte: Duration,
+}
+
+impl VisitorBody {
+    /// The body of a request that came over `connection`.
+    pub fn new(incoming: Incoming, connection: Arc<ConnectionState>, progress: Duration, first_byte: Duration) -> Self {
+        Self { incoming, connection, progress, first_byte }
+    }
+}
+
+impl Drop for VisitorBody {
+    fn drop(&mut self) {
+        self.connection.end(Wait::RequestBody);
+    }
+}
+
+impl Body for VisitorBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.incoming).poll_frame(context) {
+            Poll::Ready(frame) => {
+                this.connection.end(Wait::RequestBody);
+                this.connection.restart(Wait::Answer, this.first_byte);
+                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Cut)))
+            }
+            Poll::Pending if this.connection.is_over(Wait::RequestBody) => Poll::Ready(Some(Err(BodyError::Stalled))),
+            Poll::Pending => {
+                this.connection.begin(Wait::RequestBody, this.progress);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+/// What a visitor gets.
+#[derive(Debug)]
+pub enum ProxyBody {
+    /// The shop's bytes as they come.
+    Upstream(UpstreamBody),
+    /// Bytes of our own.
+    Full(Full<Bytes>),
+    /// Nothing.
+    Empty,
+}
+
+impl ProxyBody {
+    /// A body of our own.
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        Self::Full(Full::new(bytes.into()))
+    }
+}
+
+impl Body for ProxyBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Upstream(body) => Pin::new(body).poll_frame(context),
+            Self::Full(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
+            Self::Empty => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Upstream(body) => body.is_end_stream(),
+            Self::Full(body) => body.is_end_stream(),
+            Self::Empty => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Upstream(body) => body.size_hint(),
+            Self::Full(body) => body.size_hint(),
+            Self::Empty => SizeHint::with_exact(0),
+        }
+    }
+}

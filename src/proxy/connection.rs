@@ -1,0 +1,187 @@
+//! What the door knows of one visitor's connection, and the deadlines that run on it. Deadlines are plain numbers:
+//! the door keeps one timer per connection and looks at them, so that a request starts no timer of its own.
+//! Must not know who waits for what.
+
+use std::any::Any;
+use std::fmt;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::HeaderValue;
+use tokio::time::Instant;
+
+use crate::proxy::Settings;
+use crate::proxy::client;
+
+/// Something that must not last for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Nothing has been asked on the connection.
+    Idle,
+    /// A request head has begun and is not complete.
+    Head,
+    /// The visitor does not take what is written.
+    Write,
+    /// The visitor's request body stands still.
+    RequestBody,
+    /// The shop owes the head or the next piece of its answer.
+    Answer,
+}
+
+const WAITS: usize = 5;
+/// The slot's wait is not running.
+const NONE: u64 = u64::MAX;
+/// The slot's wait has lasted too long.
+const OVER: u64 = 0;
+
+/// One visitor's connection.
+pub struct ConnectionState {
+    peer: SocketAddr,
+    trusted: bool,
+    peer_value: HeaderValue,
+    opened: Instant,
+    slots: [AtomicU64; WAITS],
+    _held: Box<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for ConnectionState {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("ConnectionState").field("trusted", &self.trusted).finish_non_exhaustive()
+    }
+}
+
+impl ConnectionState {
+    /// A connection from `peer`; `held` is dropped when neither a request nor a tunnel needs the connection any more.
+    pub fn new(peer: SocketAddr, settings: &Settings, held: Box<dyn Any + Send + Sync>) -> Self {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        Self {
+            trusted: client::is_trusted(&settings.trusted_proxies, peer.ip()),
+            peer_value: client::address_value(peer.ip()),
+            peer,
+            opened: Instant::now(),
+            slots: [const { AtomicU64::new(NONE) }; WAITS],
+            _held: held,
+        }
+    }
+
+    /// The address of the TCP peer; a mapped IPv4 address is given as IPv4.
+    pub fn peer(&self) -> IpAddr {
+        self.peer.ip()
+    }
+
+    /// The peer's address as a field value, made once for all requests of the connection.
+    pub fn peer_value(&self) -> &HeaderValue {
+        &self.peer_value
+    }
+
+    /// Whether the peer is one of the trusted proxies.
+    pub fn is_trusted(&self) -> bool {
+        self.trusted
+    }
+
+    /// Starts a wait unless it is running already.
+    pub fn begin(&self, wait: Wait, patience: Duration) {
+        if self.slot(wait).load(Ordering::Relaxed) == NONE {
+            self.restart(wait, patience);
+        }
+    }
+
+    /// Starts a wait anew.
+    pub fn restart(&self, wait: Wait, patience: Duration) {
+        let end = self.elapsed().saturating_add(millis(patience)).clamp(OVER + 1, NONE - 1);
+        self.slot(wait).store(end, Ordering::Relaxed);
+    }
+
+    /// What was waited for has come.
+    pub fn end(&self, wait: Wait) {
+        self.slot(wait).store(NONE, Ordering::Relaxed);
+    }
+
+    /// Whether a wait is running or over.
+    pub fn is_waiting(&self, wait: Wait) -> bool {
+        self.slot(wait).load(Ordering::Relaxed) != NONE
+    }
+
+    /// Whether a wait has lasted too long, as [`ConnectionState::look`] found.
+    pub fn is_over(&self, wait: Wait) -> bool {
+        self.slot(wait).load(Ordering::Relaxed) == OVER
+    }
+
+    /// Marks the waits that have lasted too long.
+    pub fn look(&self) {
+        let now = self.elapsed();
+        for slot in &self.slots {
+            if slot.load(Ordering::Relaxed) <= now {
+                slot.store(OVER, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// When to look next: the end of the wait that ends first.
+    pub fn next_look(&self) -> Option<Instant> {
+        let running = self.slots.iter().map(|slot| slot.load(Ordering::Relaxed)).filter(|end| *end != NONE && *end != OVER);
+        running.min().and_then(|end| self.opened.checked_add(Duration::from_millis(end)))
+    }
+
+    fn slot(&self, wait: Wait) -> &AtomicU64 {
+        let [idle, head, write, request_body, answer] = &self.slots;
+        match wait {
+            Wait::Idle => idle,
+            Wait::Head => head,
+            Wait::Write => write,
+            Wait::RequestBody => request_body,
+            Wait::Answer => answer,
+        }
+    }
+
+    fn elapsed(&self) -> u64 {
+        millis(self.opened.elapsed())
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(NONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> ConnectionState {
+        ConnectionState::new("[::ffff:192.0.2.7]:9".parse().unwrap(), &Settings::default(), Box::new(()))
+    }
+
+    #[test]
+    fn a_wait_is_over_only_after_its_patience() {
+        let state = state();
+        state.begin(Wait::Head, Duration::ZERO);
+        state.begin(Wait::Idle, Duration::from_mins(1));
+        state.begin(Wait::Idle, Duration::ZERO);
+        while !state.is_over(Wait::Head) {
+            std::thread::yield_now();
+            state.look();
+        }
+        assert!(state.is_waiting(Wait::Idle) && !state.is_over(Wait::Idle));
+    }
+
+    #[test]
+    fn the_next_look_is_at_the_first_end() {
+        let state = state();
+        assert_eq!(state.next_look(), None);
+        state.restart(Wait::Answer, Duration::from_mins(1));
+        let late = state.next_look().unwrap();
+        state.restart(Wait::Write, Duration::from_secs(5));
+        assert!(state.next_look().unwrap() < late);
+        state.end(Wait::Write);
+        assert_eq!(state.next_look(), Some(late));
+    }
+
+    #[test]
+    fn a_mapped_peer_is_an_ipv4_peer() {
+        assert_eq!(state().peer().to_string(), "192.0.2.7");
+        assert_eq!(state().peer_value(), "192.0.2.7");
+    }
+}

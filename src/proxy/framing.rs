@@ -1,0 +1,153 @@
+//! Refuses requests whose target, `Host` or framing two servers could read differently (RFC 9112 sections 3.2, 6.1 and
+//! 11.2). hyper has refused most already; this is what it lets through. Must not know where the request goes.
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::Method;
+use http::Uri;
+use http::header;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+
+use crate::proxy::reply::Kind;
+
+/// Checks a request head and brings its target into origin form; `target_limit` is in bytes.
+///
+/// Of an absolute target the authority becomes the `Host` (RFC 9112 section 3.2.2).
+pub fn check(head: &mut Parts, target_limit: usize) -> Result<(), Kind> {
+    // Neither has a place in front of a shop: a tunnel to anywhere, and an echo of the visitor's cookies.
+    if head.method == Method::CONNECT || head.method == Method::TRACE {
+        return Err(Kind::MethodRefused);
+    }
+    check_body(&head.headers)?;
+    check_host(&head.headers)?;
+    if head.uri.path_and_query().is_some_and(|target| target.as_str().len() > target_limit) {
+        return Err(Kind::TargetTooLong);
+    }
+    if head.uri.authority().is_some() { take_authority(head) } else { check_path(&head.uri, &head.method) }
+}
+
+fn check_body(headers: &HeaderMap) -> Result<(), Kind> {
+    let length = headers.get(header::CONTENT_LENGTH);
+    if length.is_some_and(|value| value.is_empty() || !value.as_bytes().iter().all(u8::is_ascii_digit)) {
+        return Err(Kind::BadRequest);
+    }
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(only), None) if length.is_none() && only.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(Kind::BadRequest),
+    }
+}
+
+fn check_host(headers: &HeaderMap) -> Result<(), Kind> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if is_authority(host.as_bytes()) => Ok(()),
+        _ => Err(Kind::BadRequest),
+    }
+}
+
+/// Whether the bytes are a host name or address with an optional port, and nothing else: no user, no list, no escape.
+pub fn is_authority(host: &[u8]) -> bool {
+    let (name, port) = match host.iter().rposition(|byte| *byte == b':') {
+        Some(colon) if host.last() != Some(&b']') => host.split_at(colon),
+        _ => (host, &[][..]),
+    };
+    let port = port.get(1..).unwrap_or_default();
+    if port.len() > 5 || !port.iter().all(u8::is_ascii_digit) {
+        return false;
+    }
+    match name.strip_prefix(b"[").map(|rest| rest.strip_suffix(b"]")) {
+        Some(inner) => inner.is_some_and(|inner| {
+            !inner.is_empty() && inner.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'))
+        }),
+        None => !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')),
+    }
+}
+
+fn check_path(uri: &Uri, method: &Method) -> Result<(), Kind> {
+    let path = uri.path();
+    if path.starts_with('/') || (path == "*" && method == Method::OPTIONS) { Ok(()) } else { Err(Kind::BadRequest) }
+}
+
+fn take_authority(head: &mut Parts) -> Result<(), Kind> {
+    let uri = std::mem::take(&mut head.uri).into_parts();
+    let known = uri.scheme.is_some_and(|scheme| scheme == http::uri::Scheme::HTTP || scheme == http::uri::Scheme::HTTPS);
+    let authority = uri.authority.filter(|authority| known && is_authority(authority.as_str().as_bytes()));
+    let host = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()).ok_or(Kind::BadRequest)?;
+    head.headers.insert(header::HOST, host);
+    let target = uri.path_and_query.filter(|target| target.as_str().starts_with('/'));
+    head.uri = Uri::from(target.unwrap_or(PathAndQuery::from_static("/")));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(method: &str, target: &str, fields: &[(&'static str, &'static str)]) -> Result<(String, String), Kind> {
+        let mut head = http::Request::builder().method(method).uri(target).body(()).unwrap().into_parts().0;
+        for (name, value) in fields {
+            head.headers.append(*name, HeaderValue::from_static(value));
+        }
+        check(&mut head, 100)?;
+        Ok((head.uri.to_string(), head.headers["host"].to_str().unwrap().to_owned()))
+    }
+
+    #[test]
+    fn a_plain_request_passes() {
+        assert_eq!(checked("GET", "/a?b=c", &[("host", "shop.example:8080")]), Ok(("/a?b=c".into(), "shop.example:8080".into())));
+    }
+
+    #[test]
+    fn a_host_that_is_missing_doubled_or_no_authority_is_refused() {
+        assert_eq!(checked("GET", "/", &[]), Err(Kind::BadRequest));
+        assert_eq!(checked("GET", "/", &[("host", "a"), ("host", "a")]), Err(Kind::BadRequest));
+        for host in ["", "a b", "a,b", "u@a", "a/b", "a:b", "a:123456", "[::1", "[]", "a]", ":80", "\u{e9}"] {
+            assert!(!is_authority(host.as_bytes()), "{host}");
+        }
+        for host in ["a", "a.b-c_d", "192.0.2.1:80", "[2001:db8::1]", "[::1]:8080", "a:"] {
+            assert!(is_authority(host.as_bytes()), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_coding_other_than_one_chunked_is_refused() {
+        let host = ("host", "a");
+        assert!(checked("POST", "/", &[host, ("transfer-encoding", "Chunked")]).is_ok());
+        assert_eq!(checked("POST", "/", &[host, ("transfer-encoding", "gzip, chunked")]), Err(Kind::BadRequest));
+        let doubled = [host, ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")];
+        assert_eq!(checked("POST", "/", &doubled), Err(Kind::BadRequest));
+        assert_eq!(
+            checked("POST", "/", &[host, ("transfer-encoding", "chunked"), ("content-length", "3")]),
+            Err(Kind::BadRequest)
+        );
+        assert_eq!(checked("POST", "/", &[host, ("content-length", "+3")]), Err(Kind::BadRequest));
+    }
+
+    #[test]
+    fn an_absolute_target_gives_host_and_path() {
+        assert_eq!(checked("GET", "http://b.example/x?y", &[("host", "a")]), Ok(("/x?y".into(), "b.example".into())));
+        assert_eq!(checked("GET", "http://b.example", &[("host", "a")]), Ok(("/".into(), "b.example".into())));
+        assert_eq!(checked("GET", "ftp://b.example/", &[("host", "a")]), Err(Kind::BadRequest));
+        assert_eq!(checked("GET", "http://u@b.example/", &[("host", "a")]), Err(Kind::BadRequest));
+    }
+
+    #[test]
+    fn a_target_beyond_the_limit_is_too_long() {
+        assert_eq!(checked("GET", &format!("/{}", "a".repeat(100)), &[("host", "a")]), Err(Kind::TargetTooLong));
+    }
+
+    #[test]
+    fn tunnels_and_traces_are_refused() {
+        assert_eq!(checked("CONNECT", "b.example:443", &[("host", "a")]), Err(Kind::MethodRefused));
+        assert_eq!(checked("TRACE", "/", &[("host", "a")]), Err(Kind::MethodRefused));
+    }
+
+    #[test]
+    fn only_options_may_ask_the_server_as_a_whole() {
+        assert!(checked("OPTIONS", "*", &[("host", "a")]).is_ok());
+        assert_eq!(checked("GET", "*", &[("host", "a")]), Err(Kind::BadRequest));
+    }
+}

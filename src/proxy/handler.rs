@@ -1,0 +1,169 @@
+//! The way of one request through the room. [`Proxy::handle`] cannot fail: what fails inside becomes an answer.
+//! Must not know the door.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::Method;
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http::Version;
+use http::header;
+use http::request::Parts;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use crate::proxy::HostField;
+use crate::proxy::Settings;
+use crate::proxy::body::ProxyBody;
+use crate::proxy::body::VisitorBody;
+use crate::proxy::bypass::Bypass;
+use crate::proxy::bypass::Exempt;
+use crate::proxy::client::Client;
+use crate::proxy::connection::ConnectionState;
+use crate::proxy::exchange::Exchange;
+use crate::proxy::exchange::Shop;
+use crate::proxy::framing;
+use crate::proxy::headers;
+use crate::proxy::reply;
+use crate::proxy::reply::Kind;
+use crate::proxy::reply::Tally;
+use crate::proxy::rewrite;
+use crate::proxy::tunnel;
+use crate::proxy::tunnel::Tunnel;
+use crate::proxy::upstream::Upstream;
+use crate::proxy::upstream::UpstreamBody;
+
+/// The room as one thread has it.
+#[derive(Debug)]
+pub struct Proxy {
+    settings: Arc<Settings>,
+    shop: Arc<Shop>,
+    bypass: Bypass,
+    exempt: Exempt,
+    upstream: Upstream,
+    tally: Tally,
+}
+
+impl Proxy {
+    /// A room with a pool and counters of its own; everything else is shared between threads.
+    pub fn new(settings: Arc<Settings>, shop: Arc<Shop>, bypass: Bypass) -> Self {
+        let upstream = Upstream::new(&settings, shop.metrics.upstream_connections.clone());
+        let tally = Tally::new(&shop.metrics);
+        let exempt = Exempt { paths: settings.exempt.clone(), ..Exempt::default() };
+        Self { settings, shop, bypass, exempt, upstream, tally }
+    }
+
+    /// The settings of the room.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Answers one request that came over `connection`.
+    pub async fn handle(&self, connection: &Arc<ConnectionState>, request: Request<Incoming>) -> Response<ProxyBody> {
+        let (mut head, body) = request.into_parts();
+        match self.check(&mut head) {
+            Ok(()) => self.serve(connection, head, body).await,
+            Err(kind) => self.refuse(kind, head.method == Method::HEAD),
+        }
+    }
+
+    /// Answers one request whose head went through [`Proxy::check`].
+    pub async fn serve(&self, connection: &Arc<ConnectionState>, head: Parts, body: Incoming) -> Response<ProxyBody> {
+        let without_body = head.method == Method::HEAD;
+        match self.forward(connection, head, body).await {
+            Ok(response) => self.counted(response),
+            Err(kind) => self.refuse(kind, without_body),
+        }
+    }
+
+    /// Checks a request head and brings its target into origin form.
+    pub fn check(&self, head: &mut Parts) -> Result<(), Kind> {
+        framing::check(head, self.settings.target_limit)
+    }
+
+    /// The client behind a request.
+    pub fn client(&self, connection: &ConnectionState, head: &Parts) -> Client {
+        Client::find(connection, &head.headers, &self.settings.trusted_proxies)
+    }
+
+    /// An answer of our own, counted.
+    pub fn refuse(&self, kind: Kind, without_body: bool) -> Response<ProxyBody> {
+        self.tally.count_kind(kind);
+        self.counted(reply::answer(kind, without_body))
+    }
+
+    /// An answer of another room, counted.
+    pub fn counted<B>(&self, response: Response<B>) -> Response<B> {
+        self.tally.count(response.status());
+        response
+    }
+
+    async fn forward(
+        &self,
+        connection: &Arc<ConnectionState>,
+        mut head: Parts,
+        body: Incoming,
+    ) -> Result<Response<ProxyBody>, Kind> {
+        let client = self.client(connection, &head);
+        headers::strip_own(&mut head.headers);
+        let visitor_side = head.extensions.remove::<OnUpgrade>().filter(|_| tunnel::is_wanted(&head));
+        let exchange = if visitor_side.is_some() || self.is_exempt(&head) {
+            None
+        } else {
+            Exchange::open(&self.shop, connection, &mut head, client.address, client.scheme)
+        };
+        let host = self.settings.rewrite_location.then(|| head.headers.get(header::HOST).cloned()).flatten();
+        let upstream_host = (self.settings.host == HostField::Upstream).then(|| self.settings.upstream.field());
+        headers::prepare_request(&mut head.headers, connection, &client, upstream_host);
+        head.version = Version::HTTP_11;
+        let body = VisitorBody::new(body, Arc::clone(connection), self.settings.body_progress, self.settings.first_byte);
+        let response = match visitor_side {
+            Some(visitor_side) => self.tunnel(connection, head, body, visitor_side).await?,
+            None => self.upstream.send(Request::from_parts(head, body), connection).await?,
+        };
+        let response = self.prepared(response, &client, host.as_ref());
+        Ok(match exchange {
+            Some(exchange) => exchange.answer(response),
+            None => response.map(ProxyBody::Upstream),
+        })
+    }
+
+    async fn tunnel(
+        &self,
+        connection: &Arc<ConnectionState>,
+        mut head: Parts,
+        body: VisitorBody,
+        visitor_side: OnUpgrade,
+    ) -> Result<Response<UpstreamBody>, Kind> {
+        tunnel::mark(&mut head.headers);
+        let Settings { first_byte, tunnel_idle: idle, .. } = *self.settings;
+        let tunnel = Tunnel { upstream: &self.upstream, visitor: connection, first_byte, idle };
+        tunnel.open(Request::from_parts(head, body), visitor_side).await
+    }
+
+    fn is_exempt(&self, head: &Parts) -> bool {
+        let path = head.uri.path();
+        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        self.exempt.holds(host, path) || self.bypass.holds(host, path)
+    }
+
+    fn prepared<B>(&self, mut response: Response<B>, client: &Client, host: Option<&HeaderValue>) -> Response<B> {
+        let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers::prepare_response(headers);
+        if switching {
+            tunnel::mark(headers);
+        }
+        if let Some(host) = host {
+            rewrite::location(headers, self.settings.upstream.authority(), client.scheme, host);
+        }
+        if let Some(domain) = &self.settings.cookie_domain {
+            rewrite::cookies(headers, domain);
+        }
+        // The version is the visitor's affair on this hop; the shop's says nothing about it.
+        *response.version_mut() = Version::HTTP_11;
+        response
+    }
+}

@@ -1,0 +1,101 @@
+//! One request on its way: checked, its client found, forwarded to the shop, and the answer streamed back.
+//! Promises: a page is served whatever else fails, a cut answer stays visibly cut, a request is never sent twice.
+//! One [`Proxy`] per thread. Must not know sockets of visitors, the collector, delivery or files of configuration.
+
+pub mod body;
+pub mod bypass;
+pub mod client;
+pub mod connection;
+pub mod exchange;
+pub mod framing;
+pub mod handler;
+pub mod headers;
+pub mod reply;
+pub mod rewrite;
+pub mod tunnel;
+pub mod upstream;
+
+use std::time::Duration;
+
+use ipnetwork::IpNetwork;
+
+pub use crate::proxy::body::ProxyBody;
+pub use crate::proxy::bypass::Bypass;
+pub use crate::proxy::connection::ConnectionState;
+pub use crate::proxy::exchange::Exchange;
+pub use crate::proxy::exchange::Shop;
+pub use crate::proxy::handler::Proxy;
+pub use crate::proxy::upstream::Origin;
+
+/// Which `Host` the shop sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostField {
+    /// The visitor's, so that the shop writes links to itself as the visitor knows it.
+    #[default]
+    Keep,
+    /// The upstream's own name and port.
+    Upstream,
+}
+
+/// A change of the `Domain` of cookies that the shop sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookieDomain {
+    /// The domain the shop writes, without a leading dot.
+    pub from: String,
+    /// What stands there instead; empty leaves the attribute out, so that the cookie belongs to the visitor's host.
+    pub to: String,
+}
+
+/// What the room can be told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The shop.
+    pub upstream: Origin,
+    /// Which `Host` the shop sees.
+    pub host: HostField,
+    /// Whether a `Location` that names the upstream is rewritten to the visitor's scheme and host.
+    pub rewrite_location: bool,
+    /// Whether and how the domain of the shop's cookies is changed.
+    pub cookie_domain: Option<CookieDomain>,
+    /// Peers whose `X-Forwarded-*` fields are believed. Empty: nobody's.
+    pub trusted_proxies: Vec<IpNetwork>,
+    /// How long a connection to the shop may take to open. A shop stands near; 5 s is two lost SYNs.
+    pub connect: Duration,
+    /// How long the shop may take to begin its answer once the request moves no more. 60 s as nginx and Apache have it.
+    pub first_byte: Duration,
+    /// How long either body may stand still. 60 s as nginx has it.
+    pub body_progress: Duration,
+    /// How long a tunnel may stand still. An hour: `WebSocket` applications ping every minute or so.
+    pub tunnel_idle: Duration,
+    /// Connections to the shop that each thread keeps while they are unused. 64 holds a burst's worth.
+    pub idle_connections: usize,
+    /// How long an unused connection is kept. 4 s stays below the 5 s after which Node and Apache hang up.
+    pub idle_age: Duration,
+    /// The longest request target in bytes. 8 KiB as R1 of common servers; longer ones get 414.
+    pub target_limit: usize,
+    /// The largest response head in bytes that the shop may send. 64 KiB, far above what shops send.
+    pub answer_head_limit: usize,
+    /// Path prefixes that are never scored and never injected: machine-to-machine calls that no person sees.
+    pub exempt: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            upstream: Origin::local(3000),
+            host: HostField::Keep,
+            rewrite_location: false,
+            cookie_domain: None,
+            trusted_proxies: Vec::new(),
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_mins(1),
+            body_progress: Duration::from_mins(1),
+            tunnel_idle: Duration::from_hours(1),
+            idle_connections: 64,
+            idle_age: Duration::from_secs(4),
+            target_limit: 8 * 1024,
+            answer_head_limit: 64 * 1024,
+            exempt: bypass::DEFAULT_EXEMPT.iter().map(|path| (*path).to_owned()).collect(),
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! Connections to the shop: one pool per thread, and the exchange of one request over one of them.
+//!
+//! Nobody runs such a connection in a task of its own. Whoever waits for the answer's head polls it, then the answer's
+//! body does, so that head and body of an answer leave in few writes; an unused one is looked at when it is taken out.
+//! It goes back only in the state of a new one: both messages complete and not a byte more. A request goes out again
+//! only where hyper hands it back unsent. Must not know what is asked.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::pin::Pin;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::Request;
+use http::Response;
+use http_body::Body;
+use http_body::Frame;
+use http_body::SizeHint;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use prometheus_client::metrics::counter::Counter;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio::time::timeout;
+
+use crate::proxy::Settings;
+use crate::proxy::body::BodyError;
+use crate::proxy::body::VisitorBody;
+use crate::proxy::connection::ConnectionState;
+use crate::proxy::connection::Wait;
+use crate::proxy::framing;
+use crate::proxy::reply::Kind;
+
+/// Where the shop is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    authority: String,
+    port: u16,
+    field: HeaderValue,
+}
+
+/// Why a text is no place of a shop.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OriginError {
+    /// It does not begin with `http://`.
+    #[error("expected `http://host:port`, found `{0}`\nhint: TLS towards the upstream is not supported; use its plain port")]
+    Scheme(String),
+    /// What follows is no host with an optional port.
+    #[error("expected a host with an optional port after `http://`, found `{0}`\nhint: leave out user, path and query")]
+    Authority(String),
+}
+
+impl Origin {
+    /// Reads `http://host` or `http://host:port`.
+    pub fn parse(text: &str) -> Result<Self, OriginError> {
+        let rest = text.strip_prefix("http://").ok_or_else(|| OriginError::Scheme(text.to_owned()))?;
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let wrong = || OriginError::Authority(authority.to_owned());
+        if !framing::is_authority(authority.as_bytes()) {
+            return Err(wrong());
+        }
+        let port = match authority.rsplit_once(':') {
+            Some((_, port)) if !authority.ends_with(']') => port.parse().map_err(|_| wrong())?,
+            _ => 80,
+        };
+        let field = HeaderValue::from_str(authority).map_err(|_| wrong())?;
+        Ok(Self { authority: authority.to_owned(), port, field })
+    }
+
+    /// A shop on this machine.
+    pub fn local(port: u16) -> Self {
+        let authority = format!("127.0.0.1:{port}");
+        Self { field: HeaderValue::from_str(&authority).unwrap_or(HeaderValue::from_static("localhost")), authority, port }
+    }
+
+    /// Host and port as they were written.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The same as a `Host` field.
+    pub fn field(&self) -> &HeaderValue {
+        &self.field
+    }
+
+    /// What is looked up, with the port.
+    fn place(&self) -> (&str, u16) {
+        let host = match self.authority.rsplit_once(':') {
+            Some((host, _)) if !self.authority.ends_with(']') => host,
+            _ => self.authority.as_str(),
+        };
+        (host.trim_start_matches('[').trim_end_matches(']'), self.port)
+    }
+}
+
+type Line = http1::Connection<TokioIo<TcpStream>, VisitorBody>;
+
+/// One connection to the shop. `sender` says what to send, `line` does it when polled.
+pub struct Link {
+    sender: http1::SendRequest<VisitorBody>,
+    line: Line,
+    unused_since: Instant,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Link").finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// Whether the connection is as new: still open, nothing unread, nothing unsent.
+    fn is_as_new(&mut self) -> bool {
+        // Nothing is to be woken by an unused connection; its end is seen when it is looked at next.
+        let mut context = Context::from_waker(Waker::noop());
+        Pin::new(&mut self.line).poll(&mut context).is_pending() && self.sender.is_ready()
+    }
+}
+
+/// The way to the shop from one thread. Cloning shares the pool.
+#[derive(Clone, Debug)]
+pub struct Upstream(Rc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    origin: Origin,
+    #[expect(clippy::vec_box, reason = "a link moves between pool, request and body, and is several hundred bytes")]
+    unused: RefCell<Vec<Box<Link>>>,
+    opened: Counter,
+    connect: Duration,
+    first_byte: Duration,
+    body_progress: Duration,
+    idle_connections: usize,
+    idle_age: Duration,
+    head_limit: usize,
+}
+
+/// How sending failed.
+enum Failure {
+    /// Not a byte went out; here is the request again.
+    Unsent(Box<Request<VisitorBody>>),
+    /// It may have been sent.
+    Lost(Kind),
+}
+
+impl Upstream {
+    /// An empty pool; `opened` counts the connections that are opened.
+    pub fn new(settings: &Settings, opened: Counter) -> Self {
+        Self(Rc::new(Shared {
+            origin: settings.upstream.clone(),
+            unused: RefCell::new(Vec::new()),
+            opened,
+            connect: settings.connect,
+            first_byte: settings.first_byte,
+            body_progress: settings.body_progress,
+            idle_connections: settings.idle_connections,
+            idle_age: settings.idle_age,
+            head_limit: settings.answer_head_limit,
+        }))
+    }
+
+    /// Sends a request in origin form and waits for the head of its answer.
+    pub async fn send(
+        &self,
+        mut request: Request<VisitorBody>,
+        visitor: &Arc<ConnectionState>,
+    ) -> Result<Response<UpstreamBody>, Kind> {
+        if let Some(link) = self.take() {
+            match self.exchange(link, request, visitor).await {
+                Ok(response) => return Ok(response),
+                Err(Failure::Lost(kind)) => return Err(kind),
+                Err(Failure::Unsent(again)) => request = *again,
+            }
+        }
+        let (sender, line) = self.open().await?;
+        let fresh = Box::new(Link { sender, line, unused_since: Instant::now() });
+        self.exchange(fresh, request, visitor).await.map_err(|failure| match failure {
+            Failure::Lost(kind) => kind,
+            Failure::Unsent(_) => Kind::Broken,
+        })
+    }
+
+    /// Opens a connection that belongs to no pool.
+    pub async fn open(&self) -> Result<(http1::SendRequest<VisitorBody>, Line), Kind> {
+        let stream = match timeout(self.0.connect, TcpStream::connect(self.0.origin.place())).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                tracing::debug!(upstream = %self.0.origin.authority, %error, "upstream refused");
+                return Err(Kind::Unreachable);
+            }
+            Err(_) => return Err(Kind::Silent),
+        };
+        self.0.opened.inc();
+        // Without it the end of a request may wait for an acknowledgement; a failure costs time, not correctness.
+        let _ = stream.set_nodelay(true);
+        let handshake = http1::Builder::new().max_header_size(self.0.head_limit).handshake(TokioIo::new(stream)).await;
+        handshake.map_err(|_| Kind::Unreachable)
+    }
+
+    /// The unused connection that was used last, if one is still good. The others age and go.
+    fn take(&self) -> Option<Box<Link>> {
+        let mut unused = self.0.unused.borrow_mut();
+        let now = Instant::now();
+        while let Some(mut link) = unused.pop() {
+            if now.duration_since(link.unused_since) > self.0.idle_age {
+                // It was used last of all: the rest is older still.
+                unused.clear();
+                return None;
+            }
+            if link.is_as_new() {
+                return Some(link);
+            }
+        }
+        None
+    }
+
+    fn give_back(&self, mut link: Box<Link>) {
+        if !link.is_as_new() {
+            return;
+        }
+        link.unused_since = Instant::now();
+        let mut unused = self.0.unused.borrow_mut();
+        if unused.len() < self.0.idle_connections {
+            unused.push(link);
+        }
+    }
+
+    async fn exchange(
+        &self,
+        mut link: Box<Link>,
+        request: Request<VisitorBody>,
+        visitor: &Arc<ConnectionState>,
+    ) -> Result<Response<UpstreamBody>, Failure> {
+        visitor.restart(Wait::Answer, self.0.first_byte);
+        let mut answer = pin!(link.sender.try_send_request(request));
+        let mut link = Some(link);
+        let answered = std::future::poll_fn(|context| {
+            if link.as_mut().is_some_and(|link| Pin::new(&mut link.line).poll(context).is_ready()) {
+                // Its end lets go of a request that is still queued, and of bytes of an answer that came whole.
+                link = None;
+            }
+            match answer.as_mut().poll(context) {
+                Poll::Ready(answered) => Poll::Ready(Some(answered)),
+                Poll::Pending if visitor.is_over(Wait::Answer) => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await;
+        let stalled = visitor.is_waiting(Wait::RequestBody);
+        visitor.end(Wait::Answer);
+        match answered {
+            Some(Ok(response)) if response.status() == http::StatusCode::SWITCHING_PROTOCOLS => Err(Failure::Lost(Kind::Broken)),
+            Some(Ok(response)) => Ok(response.map(|incoming| self.body(incoming, link, visitor))),
+            Some(Err(mut error)) => match error.take_message() {
+                Some(request) => Err(Failure::Unsent(Box::new(request))),
+                None => Err(Failure::Lost(blame(&error.into_error()))),
+            },
+            None if stalled => Err(Failure::Lost(Kind::BodyStalled)),
+            None => Err(Failure::Lost(Kind::Silent)),
+        }
+    }
+
+    /// The body of an answer. Without `link` somebody else drives the connection, or it has ended.
+    pub fn body(&self, incoming: Incoming, link: Option<Box<Link>>, visitor: &Arc<ConnectionState>) -> UpstreamBody {
+        let mut body = UpstreamBody { incoming, link, home: self.clone(), visitor: Arc::clone(visitor), failed: None };
+        if body.incoming.is_end_stream() {
+            body.finish();
+        }
+        body
+    }
+}
+
+/// Whose fault it is that a request was lost.
+fn blame(error: &hyper::Error) -> Kind {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        match error.downcast_ref::<BodyError>() {
+            Some(BodyError::Stalled) => return Kind::BodyStalled,
+            Some(BodyError::Cut(_)) => return Kind::BadRequest,
+            None => cause = error.source(),
+        }
+    }
+    tracing::debug!(%error, "upstream broke off");
+    Kind::Broken
+}
+
+/// The shop's answer as it comes. It drives the connection it comes over and gives it back when it is complete.
+#[derive(Debug)]
+pub struct UpstreamBody {
+    incoming: Incoming,
+    link: Option<Box<Link>>,
+    home: Upstream,
+    visitor: Arc<ConnectionState>,
+    failed: Option<BodyError>,
+}
+
+impl UpstreamBody {
+    /// Tells of a failure at the next poll only: what came before it is written out first, so that the visitor
+    /// gets what the shop sent and sees where it was cut.
+    fn fail(&mut self, error: BodyError, context: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.link = None;
+        self.failed = Some(error);
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn finish(&mut self) {
+        self.visitor.end(Wait::Answer);
+        if let Some(link) = self.link.take() {
+            self.home.give_back(link);
+        }
+    }
+}
+
+impl Drop for UpstreamBody {
+    fn drop(&mut self) {
+        self.visitor.end(Wait::Answer);
+    }
+}
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        if let Some(error) = this.failed.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        if this.link.as_mut().is_some_and(|link| Pin::new(&mut link.line).poll(context).is_ready()) {
+            this.link = None;
+        }
+        match Pin::new(&mut this.incoming).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.visitor.end(Wait::Answer);
+                if this.incoming.is_end_stream() {
+                    this.finish();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => this.fail(BodyError::Cut(error), context),
+            Poll::Ready(None) => {
+                this.finish();
+                Poll::Ready(None)
+            }
+            Poll::Pending if this.visitor.is_over(Wait::Answer) => this.fail(BodyError::Stalled, context),
+            Poll::Pending => {
+                this.visitor.begin(Wait::Answer, this.home.0.body_progress);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_with_and_without_a_port() {
+        assert_eq!(Origin::parse("http://shop.internal").unwrap().place(), ("shop.internal", 80));
+        assert_eq!(Origin::parse("http://127.0.0.1:3000/").unwrap(), Origin::local(3000));
+        assert_eq!(Origin::parse("http://[::1]:8080").unwrap().place(), ("::1", 8080));
+        assert_eq!(Origin::parse("http://[::1]").unwrap().place(), ("::1", 80));
+    }
+
+    #[test]
+    fn a_place_with_more_than_host_and_port_is_refused() {
+        assert!(matches!(Origin::parse("https://shop.internal"), Err(OriginError::Scheme(_))));
+        for text in ["http://", "http://u@shop", "http://shop/path", "http://shop:70000", "http://shop:"] {
+            assert!(matches!(Origin::parse(text), Err(OriginError::Authority(_))), "{text}");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Threads, listeners and connections. Each thread has a runtime, a listener on the shared port and a room of its own;
+//! nothing but the book of open connections is shared. Must not know what a request asks.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::sync_channel;
+use std::task::Poll;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use prometheus_client::metrics::counter::Counter;
+use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use crate::proxy;
+use crate::proxy::ConnectionState;
+use crate::proxy::connection::Wait;
+use crate::server::Door;
+use crate::server::Settings;
+use crate::server::admission::Admission;
+use crate::server::admission::Ticket;
+use crate::server::route::Room;
+use crate::server::watch::Resting;
+use crate::server::watch::Timer;
+use crate::server::watch::Watched;
+use crate::telemetry::Metrics;
+
+/// How long a thread rests when no connection can be accepted, as when files have run out.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+/// The answer to a connection that is one too many.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n";
+/// The answer to a head that takes too long.
+const SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// A listener with its threads.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Where it listens, with the port that was chosen.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Blocks until all threads have ended, which they do after the stop signal: at once where nothing is running,
+    /// after the grace at the latest.
+    pub fn join(self) {
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a listener thread has panicked");
+            }
+        }
+    }
+}
+
+/// Starts the threads; returns when all of them listen. They stop when `stop` becomes true or its sender is gone.
+pub fn serve(settings: &Settings, door: &Door, metrics: &Metrics, stop: &watch::Receiver<bool>) -> io::Result<Running> {
+    let first = bind(settings.address)?;
+    let address = first.local_addr()?;
+    let mut sockets = vec![first];
+    for _ in 1..settings.cores.max(1) {
+        sockets.push(bind(address)?);
+    }
+    let admission = Admission::new(settings.connections, settings.per_address, metrics.open_connections.clone());
+    let (ready, listening) = sync_channel(sockets.len());
+    let mut threads = Vec::with_capacity(sockets.len());
+    for (number, socket) in sockets.into_iter().enumerate() {
+        let post = Post {
+            settings: settings.clone(),
+            proxy: match door {
+                Door::Shop(front) => Arc::clone(&front.proxy),
+                Door::Graph(_) => Arc::default(),
+            },
+            door: door.clone(),
+            admission: admission.clone(),
+            counts: Counts::new(metrics),
+            stop: stop.clone(),
+        };
+        let ready = ready.clone();
+        threads.push(std::thread::Builder::new().name(format!("door-{number}")).spawn(move || post.run(socket, &ready))?);
+    }
+    drop(ready);
+    for _ in &threads {
+        listening.recv().map_err(|_| io::Error::other("a listener thread has ended before it listened"))??;
+    }
+    Ok(Running { address, threads })
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+/// What one thread is given.
+struct Post {
+    settings: Settings,
+    proxy: Arc<proxy::Settings>,
+    door: Door,
+    admission: Admission,
+    counts: Counts,
+    stop: watch::Receiver<bool>,
+}
+
+/// What the door counts by itself: what it refuses never reaches a room.
+#[derive(Clone, Debug)]
+struct Counts {
+    accepted: Counter,
+    full: Counter,
+    malformed: Counter,
+    slow: Counter,
+}
+
+impl Counts {
+    fn new(metrics: &Metrics) -> Self {
+        let refused = |kind| metrics.errors.with(&[("kind", kind)]);
+        Self {
+            accepted: metrics.connections.clone(),
+            full: refused("too_many_connections"),
+            malformed: refused("malformed"),
+            slow: refused("head_stalled"),
+        }
+    }
+}
+
+impl Post {
+    fn run(self, socket: TcpSocket, ready: &SyncSender<io::Result<()>>) {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                let _ = ready.send(Err(error));
+                return;
+            }
+        };
+        LocalSet::new().block_on(&runtime, async move {
+            // The other end waits for each thread's word, so that it is never gone.
+            match socket.listen(self.settings.backlog) {
+                Ok(listener) => {
+                    let _ = ready.send(Ok(()));
+                    self.accept(listener).await;
+                }
+                Err(error) => drop(ready.send(Err(error))),
+            }
+        });
+    }
+
+    async fn accept(self, listener: TcpListener) {
+        let room = Rc::new(Room::new(self.door.clone(), self.settings.event_body));
+        let here = Admission::new(usize::MAX, usize::MAX, prometheus_client::metrics::gauge::Gauge::default());
+        let mut stop = self.stop.clone();
+        let mut stopped = pin!(stop.wait_for(|stop| *stop));
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = &mut stopped => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    self.counts.accepted.inc();
+                    let Some(ticket) = self.admission.admit(peer.ip()) else {
+                        self.counts.full.inc();
+                        // Best effort: a full socket buffer on a new connection is not worth waiting for.
+                        let _ = stream.try_write(FULL);
+                        continue;
+                    };
+                    let held: (Ticket, Option<Ticket>) = (ticket, here.admit(peer.ip()));
+                    let connection = Arc::new(ConnectionState::new(peer, &self.proxy, Box::new(held)));
+                    tokio::task::spawn_local(converse(
+                        stream,
+                        connection,
+                        Rc::clone(&room),
+                        self.settings.clone(),
+                        (self.stop.clone(), self.counts.clone()),
+                    ));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "connection not accepted");
+                    tokio::time::sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+        drop(listener);
+        if tokio::time::timeout(self.settings.grace, here.empty()).await.is_err() {
+            tracing::warn!("connections cut at the end of the grace");
+        }
+    }
+}
+
+/// One connection, from its first byte to its last.
+async fn converse(
+    stream: TcpStream,
+    connection: Arc<ConnectionState>,
+    room: Rc<Room>,
+    settings: Settings,
+    (stop, counts): (watch::Receiver<bool>, Counts),
+) {
+    // Without it the end of an answer may wait for an acknowledgement; a failure costs time, not correctness.
+    let _ = stream.set_nodelay(true);
+    connection.begin(Wait::Head, settings.head);
+    let idle = settings.idle;
+    let service = service_fn(|request| {
+        let (room, connection) = (Rc::clone(&room), Arc::clone(&connection));
+        connection.end(Wait::Head);
+        connection.end(Wait::Idle);
+        async move {
+            let response = room.answer(&connection, request).await;
+            Ok::<_, Infallible>(response.map(|body| Resting::new(body, connection, idle)))
+        }
+    });
+    let io = Watched::new(stream, Arc::clone(&connection), settings.head, settings.write);
+    let mut http = protocol(&settings).serve_connection(io, service).with_upgrades();
+    let mut timer = Timer::new();
+    let mut stopping = StopSignal::Unseen;
+    let mut wake = stop.clone();
+    let mut stopped = pin!(wake.wait_for(|stop| *stop));
+    let ended = std::future::poll_fn(|context| {
+        // Asked once for the wake-up; later polls look at the flag alone.
+        if stopping == StopSignal::Unseen && stopped.as_mut().poll(context).is_ready()
+            || stopping == StopSignal::Awaited && stop.has_changed().unwrap_or(true)
+        {
+            stopping = StopSignal::Obeyed;
+            Pin::new(&mut http).graceful_shutdown();
+        } else if stopping == StopSignal::Unseen {
+            stopping = StopSignal::Awaited;
+        }
+        timer.look(context, &connection);
+        if [Wait::Idle, Wait::Head, Wait::Write].into_iter().any(|wait| connection.is_over(wait)) {
+            return Poll::Ready(Ended::Late);
+        }
+        if let Poll::Ready(outcome) = Pin::new(&mut http).poll(context) {
+            return Poll::Ready(Ended::Done(outcome));
+        }
+        timer.set(context, &connection);
+        Poll::Pending
+    })
+    .await;
+    match ended {
+        Ended::Done(Err(error)) => {
+            if error.is_parse() {
+                counts.malformed.inc();
+            }
+            tracing::debug!(%error, "connection ended");
+        }
+        Ended::Late if connection.is_over(Wait::Head) => {
+            if let Some(parts) = http.into_parts().filter(|parts| !parts.read_buf.is_empty()) {
+                counts.slow.inc();
+                let _ = parts.io.stream().try_write(SLOW);
+            }
+        }
+        Ended::Done(Ok(())) | Ended::Late => {}
+    }
+}
+
+/// HTTP/1.1 within the door's bounds.
+fn protocol(settings: &Settings) -> http1::Builder {
+    let mut protocol = http1::Builder::new();
+    protocol
+        .max_headers(settings.fields)
+        .max_header_size(settings.head_limit)
+        .max_buf_size(settings.head_limit)
+        .half_close(false);
+    // The waits of the connection are looked at by its own timer, which costs a request nothing.
+    protocol.header_read_timeout(None);
+    protocol
+}
+
+/// How far the stop signal has come to a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum StopSignal {
+    Unseen,
+    Awaited,
+    Obeyed,
+}
+
+/// How a connection ended.
+enum Ended {
+    Done(hyper::Result<()>),
+    Late,
+}

@@ -1,0 +1,192 @@
+//! Which room answers a request. The rooms other than the proxy are reached through values that `app` hands in.
+//! Must not know sockets.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use http::Request;
+use http::Response;
+use http::request::Parts;
+use http_body_util::BodyExt;
+use http_body_util::Full;
+use http_body_util::LengthLimitError;
+use http_body_util::Limited;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use crate::proxy;
+use crate::proxy::Bypass;
+use crate::proxy::ConnectionState;
+use crate::proxy::Proxy;
+use crate::proxy::ProxyBody;
+use crate::proxy::Shop;
+use crate::proxy::reply;
+use crate::proxy::reply::Kind;
+
+/// An answer on its way.
+pub type Answering = Pin<Box<dyn Future<Output = Response<Full<Bytes>>>>>;
+/// Takes events from a page: head, client address, body.
+pub type Browser = Arc<dyn Fn(Parts, Option<IpAddr>, Bytes) -> Answering + Send + Sync>;
+/// Gives the tag.
+pub type Script = Arc<dyn Fn(&Parts) -> Response<Full<Bytes>> + Send + Sync>;
+/// Takes events from a back end: head, body.
+pub type Graph = Arc<dyn Fn(Parts, Bytes) -> Answering + Send + Sync>;
+
+/// What stands behind a listener; each thread builds its own room from it.
+#[derive(Clone)]
+pub enum Door {
+    /// The shop with the collector under its prefix.
+    Shop(ShopDoor),
+    /// The Graph-compatible endpoint.
+    Graph(GraphDoor),
+}
+
+/// What stands behind the shop's listener.
+#[derive(Clone)]
+pub struct ShopDoor {
+    /// The proxy's settings.
+    pub proxy: Arc<proxy::Settings>,
+    /// What the proxy's threads share.
+    pub shop: Arc<Shop>,
+    /// The switch that makes it a plain proxy.
+    pub bypass: Bypass,
+    /// Where the collector lives on the shop's host: `/_cs`, without a slash at its end.
+    pub prefix: Arc<str>,
+    /// `POST {prefix}/e`.
+    pub browser: Browser,
+    /// `GET {prefix}/t.js` and `GET {prefix}/s.js`.
+    pub script: Script,
+    /// The largest body the collector takes, in bytes.
+    pub body_limit: usize,
+}
+
+/// What stands behind the Graph-compatible listener.
+#[derive(Clone)]
+pub struct GraphDoor {
+    /// Every request.
+    pub graph: Graph,
+    /// The largest body it takes, in bytes.
+    pub body_limit: usize,
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Shop(_) => "Door::Shop",
+            Self::Graph(_) => "Door::Graph",
+        })
+    }
+}
+
+/// What the door of one thread leads to.
+pub struct Room {
+    door: Door,
+    proxy: Option<Proxy>,
+    event_body: Duration,
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.door.fmt(out)
+    }
+}
+
+impl Room {
+    /// The rooms of one thread. An event's body may take `event_body`.
+    pub fn new(door: Door, event_body: Duration) -> Self {
+        let proxy = match &door {
+            Door::Shop(shop) => Some(Proxy::new(Arc::clone(&shop.proxy), Arc::clone(&shop.shop), shop.bypass.clone())),
+            Door::Graph(_) => None,
+        };
+        Self { door, proxy, event_body }
+    }
+
+    /// Answers one request.
+    pub async fn answer(&self, connection: &Arc<ConnectionState>, request: Request<Incoming>) -> Response<ProxyBody> {
+        let (head, body) = request.into_parts();
+        match (&self.door, &self.proxy) {
+            (Door::Shop(shop), Some(proxy)) => self.shop(shop, proxy, connection, head, body).await,
+            (Door::Graph(graph), _) => {
+                let without_body = head.method == Method::HEAD;
+                match self.read(body, graph.body_limit).await {
+                    Ok(body) => (graph.graph)(head, body).await.map(ProxyBody::Full),
+                    Err(kind) => reply::answer(kind, without_body),
+                }
+            }
+            (Door::Shop(_), None) => reply::answer(Kind::NotFound, head.method == Method::HEAD),
+        }
+    }
+
+    async fn shop(
+        &self,
+        shop: &ShopDoor,
+        proxy: &Proxy,
+        connection: &Arc<ConnectionState>,
+        mut head: Parts,
+        body: Incoming,
+    ) -> Response<ProxyBody> {
+        let without_body = head.method == Method::HEAD;
+        if let Err(kind) = proxy.check(&mut head) {
+            return proxy.refuse(kind, without_body);
+        }
+        match place(&shop.prefix, head.uri.path()) {
+            Place::Shop => proxy.serve(connection, head, body).await,
+            Place::Events if head.method == Method::POST => match self.read(body, shop.body_limit).await {
+                Ok(body) => {
+                    let address = proxy.client(connection, &head).address;
+                    proxy.counted((shop.browser)(head, address, body).await.map(ProxyBody::Full))
+                }
+                Err(kind) => proxy.refuse(kind, without_body),
+            },
+            Place::Script if head.method == Method::GET || without_body => {
+                proxy.counted((shop.script)(&head).map(ProxyBody::Full))
+            }
+            Place::Events | Place::Script => proxy.refuse(Kind::MethodRefused, without_body),
+            Place::Nowhere => proxy.refuse(Kind::NotFound, without_body),
+        }
+    }
+
+    async fn read(&self, body: Incoming, limit: usize) -> Result<Bytes, Kind> {
+        match timeout(self.event_body, Limited::new(body, limit).collect()).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Kind::BodyTooLarge),
+            Ok(Err(_)) => Err(Kind::BadRequest),
+            Err(_) => Err(Kind::BodyStalled),
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Shop,
+    Events,
+    Script,
+    Nowhere,
+}
+
+fn place(prefix: &str, path: &str) -> Place {
+    match path.strip_prefix(prefix) {
+        Some("/e") => Place::Events,
+        Some("/t.js" | "/s.js") => Place::Script,
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => Place::Nowhere,
+        _ => Place::Shop,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_prefix_as_a_whole_segment_is_ours() {
+        assert_eq!(place("/_cs", "/_cs/e"), Place::Events);
+        assert_eq!((place("/_cs", "/_cs/t.js"), place("/_cs", "/_cs/s.js")), (Place::Script, Place::Script));
+        assert_eq!((place("/_cs", "/_cs"), place("/_cs", "/_cs/e/x")), (Place::Nowhere, Place::Nowhere));
+        assert_eq!((place("/_cs", "/_css/e"), place("/_cs", "/shop/_cs/e")), (Place::Shop, Place::Shop));
+    }
+}

@@ -1,0 +1,174 @@
+//! The visitor's socket under watch: which waits begin and end with its bytes, and the one timer per connection that
+//! looks at them. Must not know requests.
+
+use std::io;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::Body;
+use http_body::Frame;
+use http_body::SizeHint;
+use hyper::rt::Read;
+use hyper::rt::ReadBufCursor;
+use hyper::rt::Write;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio::time::Sleep;
+
+use crate::proxy::ProxyBody;
+use crate::proxy::body::BodyError;
+use crate::proxy::connection::ConnectionState;
+use crate::proxy::connection::Wait;
+
+/// How far ahead a timer is set while nothing is waited for.
+const FAR: Duration = Duration::from_hours(1);
+
+/// A visitor's socket.
+#[derive(Debug)]
+pub struct Watched {
+    io: TokioIo<TcpStream>,
+    connection: Arc<ConnectionState>,
+    head: Duration,
+    write: Duration,
+}
+
+impl Watched {
+    /// A socket whose visitor has `head` to complete a request head once begun and `write` to take some bytes.
+    pub fn new(stream: TcpStream, connection: Arc<ConnectionState>, head: Duration, write: Duration) -> Self {
+        Self { io: TokioIo::new(stream), connection, head, write }
+    }
+
+    /// The socket itself.
+    pub fn stream(&self) -> &TcpStream {
+        self.io.inner()
+    }
+
+    fn written<T>(&self, outcome: Poll<T>) -> Poll<T> {
+        if outcome.is_pending() {
+            self.connection.begin(Wait::Write, self.write);
+        } else if self.connection.is_waiting(Wait::Write) {
+            self.connection.end(Wait::Write);
+        }
+        outcome
+    }
+}
+
+impl Read for Watched {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let read = Pin::new(&mut this.io).poll_read(context, buffer);
+        // The first bytes after a rest begin a head.
+        if read.is_ready() && this.connection.is_waiting(Wait::Idle) {
+            this.connection.end(Wait::Idle);
+            this.connection.begin(Wait::Head, this.head);
+        }
+        read
+    }
+}
+
+impl Write for Watched {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.io).poll_write(context, bytes);
+        this.written(outcome)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.io).poll_write_vectored(context, pieces);
+        this.written(outcome)
+    }
+}
+
+/// An answer's body that begins the connection's rest when it is gone.
+#[derive(Debug)]
+pub struct Resting {
+    body: ProxyBody,
+    connection: Arc<ConnectionState>,
+    idle: Duration,
+}
+
+impl Resting {
+    /// After `body` the connection may rest for `idle`.
+    pub fn new(body: ProxyBody, connection: Arc<ConnectionState>, idle: Duration) -> Self {
+        Self { body, connection, idle }
+    }
+}
+
+impl Drop for Resting {
+    fn drop(&mut self) {
+        self.connection.restart(Wait::Idle, self.idle);
+    }
+}
+
+impl Body for Resting {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The timer of one connection. It is set anew only when a wait ends before it would ring, which waits of one length
+/// after another never do: a request usually sets no timer at all.
+pub struct Timer {
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Timer {
+    /// A timer that waits for nothing yet.
+    pub fn new() -> Self {
+        Self { sleep: Box::pin(tokio::time::sleep(FAR)) }
+    }
+
+    /// Looks at the waits if it is time to; call it before the connection is polled.
+    pub fn look(&mut self, context: &mut Context<'_>, connection: &ConnectionState) {
+        while self.sleep.as_mut().poll(context).is_ready() {
+            connection.look();
+            let next = connection.next_look().unwrap_or_else(|| Instant::now() + FAR);
+            self.sleep.as_mut().reset(next);
+        }
+    }
+
+    /// Makes sure that it rings when the next wait is over; call it after the connection was polled.
+    pub fn set(&mut self, context: &mut Context<'_>, connection: &ConnectionState) {
+        let Some(next) = connection.next_look().filter(|next| *next < self.sleep.deadline()) else { return };
+        self.sleep.as_mut().reset(next);
+        if self.sleep.as_mut().poll(context).is_ready() {
+            context.waker().wake_by_ref();
+        }
+    }
+}
+
+impl Default for Timer {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,73 @@
+//! The real door in front of a fake site, on a port of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use clicksieve::proxy;
+use clicksieve::proxy::Bypass;
+use clicksieve::proxy::Origin;
+use clicksieve::proxy::Shop;
+use clicksieve::server;
+use clicksieve::server::Door;
+use clicksieve::server::Running;
+use clicksieve::server::route::ShopDoor;
+use clicksieve::telemetry::Metrics;
+use http::Response;
+use http_body_util::Full;
+use tokio::sync::watch;
+
+/// A running door; dropping it stops it.
+pub struct Front {
+    pub address: SocketAddr,
+    pub metrics: Metrics,
+    stop: watch::Sender<bool>,
+    running: Option<Running>,
+}
+
+impl Front {
+    /// A door of one thread with default settings.
+    pub fn of(site: SocketAddr) -> Self {
+        Self::with(site, |_, _| {})
+    }
+
+    /// A door of one thread with some settings changed.
+    pub fn with(site: SocketAddr, change: impl FnOnce(&mut server::Settings, &mut proxy::Settings)) -> Self {
+        let mut settings = server::Settings { address: "127.0.0.1:0".parse().unwrap(), cores: 1, ..server::Settings::default() };
+        let mut proxy = proxy::Settings { upstream: Origin::local(site.port()), ..proxy::Settings::default() };
+        change(&mut settings, &mut proxy);
+        let metrics = Metrics::default();
+        let (stop, stopped) = watch::channel(false);
+        let door = Door::Shop(ShopDoor {
+            proxy: Arc::new(proxy),
+            shop: Arc::new(Shop { metrics: metrics.clone() }),
+            bypass: Bypass::default(),
+            prefix: "/_cs".into(),
+            browser: Arc::new(|_, address, body| {
+                assert_ne!(&body[..], b"panic", "as the test wants it");
+                let text = format!("{} {}", address.unwrap(), body.len());
+                Box::pin(async move { Response::new(Full::new(Bytes::from(text))) })
+            }),
+            script: Arc::new(|_| Response::new(Full::new(Bytes::from_static(b"tag")))),
+            body_limit: 1_000,
+        });
+        let running = server::serve(&settings, &door, &metrics, &stopped).unwrap();
+        Self { address: running.address(), metrics, stop, running: Some(running) }
+    }
+
+    /// Asks it to stop.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Waits until it has stopped.
+    pub fn join(mut self) {
+        self.running.take().unwrap().join();
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
