@@ -42,12 +42,10 @@ pub mod event;
 pub mod fact;
 pub mod fault;
 pub mod ledger;
-pub mod seal;
-pub mod spool;
-
 pub mod proxy;
 pub mod seal;
 pub mod server;
+pub mod spool;
 pub mod telemetry;
 pub mod verdict;
 pub mod visits;

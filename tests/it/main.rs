@@ -7,7 +7,7 @@
     reason = "a test that meets the unforeseen fails by panicking"
 )]
 
+mod harness;
 mod layers;
 mod licences;
-mod harness;
 mod proxy;
