@@ -12,6 +12,7 @@ use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 use super::*;
 use crate::clock::UnixMillis;
@@ -29,6 +30,8 @@ enum Act {
     Answer(u16, String),
     Raw(Vec<u8>),
     Reset,
+    /// Accepts one event once it is told to.
+    Later(Arc<Notify>),
 }
 
 fn accept(request: &Value) -> Act {
@@ -59,7 +62,15 @@ impl Destination {
                     kept.push((head, body.clone()));
                     kept.len()
                 };
-                match act(n, &serde_json::from_str(&body).unwrap()) {
+                let act = act(n, &serde_json::from_str(&body).unwrap());
+                let act = match act {
+                    Act::Later(told) => {
+                        told.notified().await;
+                        Act::Answer(200, json!({"events_received": 1}).to_string())
+                    }
+                    act => act,
+                };
+                match act {
                     Act::Answer(status, body) => {
                         let head = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
                         let _ = stream.write_all((head + &body).as_bytes()).await;
@@ -67,6 +78,7 @@ impl Destination {
                     Act::Raw(bytes) => {
                         let _ = stream.write_all(&bytes).await;
                     }
+                    Act::Later(_) => unreachable!("was awaited above"),
                     Act::Reset => socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap(),
                 }
             }
@@ -101,6 +113,7 @@ async fn read(stream: &mut TcpStream) -> (String, String) {
 /// A spool with a running delivery behind it.
 struct House {
     spool: Spool,
+    ledger: Ledger,
     clock: Clock,
     metrics: Metrics,
     stop: watch::Sender<bool>,
@@ -115,10 +128,10 @@ impl House {
         let spool = Spool::open(&spool::Settings { path: folder.path().join("spool.db"), ..spool::Settings::default() }).unwrap();
         let ledger = Ledger::open(&ledger::Settings { path: None, ..ledger::Settings::default() }).unwrap();
         let metrics = Metrics::default();
-        let delivery = Delivery::new(settings, targets, spool.clone(), ledger, metrics.clone(), clock.clone()).unwrap();
+        let delivery = Delivery::new(settings, targets, spool.clone(), ledger.clone(), metrics.clone(), clock.clone()).unwrap();
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(delivery.run(stopped));
-        Self { spool, clock, metrics, stop, task, _folder: folder }
+        Self { spool, ledger, clock, metrics, stop, task, _folder: folder }
     }
 
     async fn take(&self, destination: &str, ids: impl IntoIterator<Item = String>) {
@@ -315,7 +328,7 @@ async fn a_dead_token_rests_the_target_until_a_single_probe_passes() {
     *alive.lock().unwrap() = true;
     // The second probe is due an hour after the first, whenever that was noted down.
     until(|| {
-        house.clock.set(house.clock.now().plus(Duration::from_mins(10)));
+        house.clock.set(house.clock.now().plus(Duration::from_mins(1)));
         house.count("meta", "delivered") == 6
     })
     .await;
@@ -336,6 +349,63 @@ async fn one_targets_trouble_does_not_stop_anothers_events() {
     house.take("well", ["a".to_owned()]).await;
     until(|| house.count("well", "delivered") == 1).await;
     assert_eq!(house.spool.due("dead", house.clock.now(), 10).await.unwrap().len(), 1, "its event is kept");
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_finished_before_the_stop() {
+    let told = Arc::new(Notify::new());
+    let waits = told.clone();
+    let destination = Destination::new(move |_, _| Act::Later(waits.clone())).await;
+    let settings = Settings { timeout: Duration::from_secs(20), ..quick() };
+    let house = House::new(Clock::system(), vec![target("meta", &destination)], settings);
+    house.take("meta", ["a".to_owned()]).await;
+    until(|| destination.seen() == 1).await;
+    house.stop.send(true).unwrap();
+    told.notify_one();
+    let House { task, metrics, .. } = house;
+    within(task).await.unwrap();
+    assert_eq!(metrics.deliveries.with(&[("destination", "meta"), ("outcome", "delivered")]).get(), 1);
+}
+
+#[tokio::test]
+async fn a_throttled_target_is_left_alone_as_long_as_it_asks() {
+    let throttle = "HTTP/1.1 429 x\r\nretry-after: 600\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let destination = Destination::new(move |n, request| if n == 1 { Act::Raw(throttle.into()) } else { accept(request) }).await;
+    let house = House::new(Clock::moved(NOW), vec![target("meta", &destination)], quick());
+    house.take("meta", ["a".to_owned()]).await;
+    until(|| house.count("meta", "retried") == 1).await;
+    house.clock.set(NOW.plus(Duration::from_secs(599)));
+    // A newer event wakes the worker; it must not go out either.
+    house.take("meta", ["b".to_owned()]).await;
+    house.spool.status().await.unwrap();
+    assert_eq!(destination.seen(), 1);
+    house.clock.set(NOW.plus(Duration::from_secs(601)));
+    until(|| house.count("meta", "delivered") == 2).await;
+    house.stop().await;
+    assert_eq!(destination.seen(), 2, "both in one request");
+}
+
+#[tokio::test]
+async fn every_step_leaves_a_record_without_the_body() {
+    let destination = Destination::new(|n, request| match n {
+        1 => refuse(400, 2, None),
+        _ if request["data"][0]["event_id"] == "bad" => refuse(400, 100, Some(2_804_050)),
+        _ => accept(request),
+    })
+    .await;
+    let house = House::new(Clock::system(), vec![target("meta", &destination)], Settings { batch: 1, ..quick() });
+    house.take("meta", ["good".to_owned(), "bad".to_owned()]).await;
+    until(|| house.count("meta", "delivered") == 1 && house.count("meta", "parked") == 1).await;
+    house.ledger.flush();
+    let records = house.ledger.query(&ledger::Filter { limit: 10, ..ledger::Filter::default() });
+    let find = |id: &str, decision: &str| {
+        records.iter().find(|record| record["event_id"] == id && record["decision"] == decision).cloned()
+    };
+    assert!(find("good", "delivered").is_some_and(|record| record["type"] == "event" && record["destination"] == "meta"));
+    assert!(find("bad", "parked").is_some_and(|record| record["outcome"] == "100/2804050"));
+    assert_eq!(records.iter().filter(|record| record["decision"] == "retried").count(), 1);
+    assert!(records.iter().all(|record| !record.to_string().contains("fb.1.x")));
     house.stop().await;
 }
 
