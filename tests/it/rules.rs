@@ -21,7 +21,8 @@ fn load(file: &Path) -> Result<Policy, Vec<Fault>> {
     let name = file.file_name().unwrap().to_str().unwrap();
     match fs::read_to_string(file) {
         Ok(text) => Policy::parse(name, &text, file.parent().unwrap()),
-        Err(_) => Policy::load(file).map_err(|faults| faults.into_iter().map(|fault| Fault { path: name.to_owned(), ..fault }).collect()),
+        Err(_) => Policy::load(file)
+            .map_err(|faults| faults.into_iter().map(|fault| Fault { path: name.to_owned(), ..fault }).collect()),
     }
 }
 
@@ -54,7 +55,8 @@ fn the_rule_files_in_the_documentation_load_and_their_cases_hold() {
     let blocks: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(blocks.len() >= 3, "{}", blocks.len());
     for block in blocks {
-        let policy = Policy::parse("docs/rules.md", block, Path::new(".")).unwrap_or_else(|faults| panic!("{block}\n{}", text(&faults)));
+        let policy =
+            Policy::parse("docs/rules.md", block, Path::new(".")).unwrap_or_else(|faults| panic!("{block}\n{}", text(&faults)));
         assert_eq!(text(&policy.run_cases()), "", "{block}");
     }
 }
