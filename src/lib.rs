@@ -42,6 +42,7 @@ pub mod event;
 pub mod fact;
 pub mod fault;
 pub mod rules;
+pub mod lists;
 pub mod seal;
 pub mod telemetry;
 pub mod verdict;
