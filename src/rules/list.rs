@@ -1,13 +1,16 @@
 //! The lists of a rule file: addresses, network numbers or words, written in it or in a file beside it.
 //! Must not know who asks.
 
-use std::net::IpAddr;
 use std::path::Path;
 
 use ipnetwork::IpNetwork;
 
 use crate::fact::Value;
 use crate::fault::Fault;
+use crate::lists::PrefixTable;
+use crate::lists::parse_numbers;
+use crate::lists::parse_prefixes;
+use crate::lists::parse_words;
 use crate::yaml;
 use crate::yaml::Faults;
 use crate::yaml::Node;
@@ -43,14 +46,14 @@ impl ListKind {
 }
 
 /// A frozen list.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum List {
-    /// Disjoint ascending address ranges; IPv4 as mapped IPv6.
-    Cidr(Box<[(u128, u128)]>),
+    /// Addresses.
+    Cidr(PrefixTable),
     /// Ascending numbers.
-    Asn(Box<[i64]>),
+    Asn(Box<[u32]>),
     /// Ascending words.
-    Text(Box<[Box<str>]>),
+    Text(Box<[String]>),
 }
 
 impl List {
@@ -66,87 +69,37 @@ impl List {
     /// Whether a value is on it.
     pub(super) fn holds(&self, value: Value<'_>) -> bool {
         match (self, value) {
-            (Self::Cidr(ranges), Value::Address(address)) => {
-                let at = number(address);
-                let behind = ranges.partition_point(|(first, _)| *first <= at);
-                behind.checked_sub(1).and_then(|place| ranges.get(place)).is_some_and(|(_, last)| at <= *last)
+            (Self::Cidr(table), Value::Address(address)) => table.lookup(address).has(0),
+            (Self::Asn(numbers), Value::Number(number)) => {
+                u32::try_from(number).is_ok_and(|number| numbers.binary_search(&number).is_ok())
             }
-            (Self::Asn(numbers), Value::Number(number)) => numbers.binary_search(&number).is_ok(),
-            (Self::Text(words), Value::Text(text)) => words.binary_search_by(|word| (**word).cmp(text)).is_ok(),
+            (Self::Text(words), Value::Text(text)) => words.binary_search_by(|word| word.as_str().cmp(text)).is_ok(),
             _ => false,
         }
     }
 
-    fn build(kind: ListKind, entries: Vec<Entry>) -> Self {
-        let (mut ranges, mut numbers, mut words) = (Vec::new(), Vec::new(), Vec::new());
-        for entry in entries {
-            match entry {
-                Entry::Network(network) => ranges.push((number(network.network()), number(network.broadcast()))),
-                Entry::Asn(number) => numbers.push(number),
-                Entry::Word(word) => words.push(word),
-            }
-        }
-        numbers.sort_unstable();
-        words.sort_unstable();
+    /// Reads a list's text, one entry a line.
+    fn parse(kind: ListKind, path: &str, bytes: &[u8]) -> Result<Self, Vec<Fault>> {
         match kind {
-            ListKind::Cidr => Self::Cidr(disjoint(ranges)),
-            ListKind::Asn => Self::Asn(numbers.into()),
-            ListKind::Text => Self::Text(words.into()),
+            ListKind::Cidr => Ok(Self::cidr(parse_prefixes(path, bytes)?)),
+            ListKind::Asn => Ok(Self::asn(parse_numbers(path, bytes)?)),
+            ListKind::Text => Ok(Self::words(parse_words(path, bytes)?)),
         }
     }
-}
 
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(v6) => v6.to_bits(),
+    fn cidr(networks: Vec<IpNetwork>) -> Self {
+        Self::Cidr(PrefixTable::build(networks.into_iter().map(|network| (network, 0))))
     }
-}
 
-fn disjoint(mut ranges: Vec<(u128, u128)>) -> Box<[(u128, u128)]> {
-    ranges.sort_unstable();
-    let mut out: Vec<(u128, u128)> = Vec::with_capacity(ranges.len());
-    for (first, last) in ranges {
-        match out.last_mut() {
-            Some(previous) if first <= previous.1 => previous.1 = previous.1.max(last),
-            _ => out.push((first, last)),
-        }
+    fn asn(mut numbers: Vec<u32>) -> Self {
+        numbers.sort_unstable();
+        Self::Asn(numbers.into())
     }
-    out.into()
-}
 
-enum Entry {
-    Network(IpNetwork),
-    Asn(i64),
-    Word(Box<str>),
-}
-
-/// Why an entry cannot be read, and what to do.
-struct Wrong(String, Option<String>);
-
-fn entry(kind: ListKind, text: &str) -> Result<Entry, Wrong> {
-    match kind {
-        ListKind::Cidr => network(text).map(Entry::Network),
-        ListKind::Asn => {
-            let digits = text.strip_prefix("AS").or_else(|| text.strip_prefix("as")).unwrap_or(text);
-            let number: Result<u32, _> = digits.parse();
-            number
-                .map(|number| Entry::Asn(i64::from(number)))
-                .map_err(|_| Wrong(format!("`{text}` is not a network number"), Some("write `64496` or `AS64496`".to_owned())))
-        }
-        ListKind::Text => Ok(Entry::Word(text.into())),
+    fn words(mut words: Vec<String>) -> Self {
+        words.sort_unstable();
+        Self::Text(words.into())
     }
-}
-
-fn network(text: &str) -> Result<IpNetwork, Wrong> {
-    let network: IpNetwork = text.parse().map_err(|_| {
-        Wrong(format!("`{text}` is not an address or prefix"), Some("write `203.0.113.7` or `203.0.113.0/28`".to_owned()))
-    })?;
-    if network.ip() == network.network() {
-        return Ok(network);
-    }
-    let hint = format!("write `{}/{}`", network.network(), network.prefix());
-    Err(Wrong(format!("`{text}` has bits set behind its prefix"), Some(hint)))
 }
 
 /// A list and the bytes of its file, which the policy's digest covers.
@@ -175,7 +128,7 @@ pub(super) fn read(node: &Node, faults: &Faults, base: &Path, elsewhere: &mut Ve
     let kind = kind?;
     match (path, inline) {
         (Some(path), false) => from_file(kind, &path, section.node("path")?, faults, base, elsewhere),
-        (None, true) => Some(Loaded { list: List::build(kind, inline_entries(kind, values, faults)), bytes: Vec::new() }),
+        (None, true) => Some(Loaded { list: from_values(kind, values, faults), bytes: Vec::new() }),
         _ => {
             faults.at(node, "a list has either `values` or `path`", None);
             None
@@ -183,8 +136,8 @@ pub(super) fn read(node: &Node, faults: &Faults, base: &Path, elsewhere: &mut Ve
     }
 }
 
-fn inline_entries(kind: ListKind, values: &[Node], faults: &Faults) -> Vec<Entry> {
-    let mut entries = Vec::with_capacity(values.len());
+fn from_values(kind: ListKind, values: &[Node], faults: &Faults) -> List {
+    let (mut networks, mut numbers, mut words) = (Vec::new(), Vec::new(), Vec::new());
     for node in values {
         let text = match &node.value {
             yaml::Value::Text(text) => text.clone(),
@@ -194,12 +147,24 @@ fn inline_entries(kind: ListKind, values: &[Node], faults: &Faults) -> Vec<Entry
                 continue;
             }
         };
-        match entry(kind, &text) {
-            Ok(entry) => entries.push(entry),
-            Err(Wrong(message, hint)) => faults.at(node, message, hint),
+        // The readers of list files check each value, so that one rule holds for both; only the place differs.
+        let read = match kind {
+            ListKind::Cidr => parse_prefixes("", text.as_bytes()).map(|found| networks.extend(found)),
+            ListKind::Asn => parse_numbers("", text.as_bytes()).map(|found| numbers.extend(found)),
+            ListKind::Text => {
+                words.push(text);
+                Ok(())
+            }
+        };
+        for fault in read.err().unwrap_or_default() {
+            faults.at(node, fault.message, fault.hint);
         }
     }
-    entries
+    match kind {
+        ListKind::Cidr => List::cidr(networks),
+        ListKind::Asn => List::asn(numbers),
+        ListKind::Text => List::words(words),
+    }
 }
 
 fn from_file(
@@ -220,24 +185,11 @@ fn from_file(
             return None;
         }
     };
-    let Ok(text) = std::str::from_utf8(&bytes) else {
-        elsewhere.push(Fault::of_file(path, "the file is not UTF-8").hint("save it as UTF-8"));
-        return None;
-    };
-    let mut entries = Vec::new();
-    for (line, row) in (1_u32..).zip(text.trim_start_matches('\u{feff}').lines()) {
-        let word = row.split(['#', ';']).next().unwrap_or_default().trim();
-        if word.is_empty() {
-            continue;
-        }
-        match entry(kind, word) {
-            Ok(entry) => entries.push(entry),
-            Err(Wrong(message, hint)) => {
-                let mut fault = Fault::at(path, line, 1, message);
-                fault.hint = hint;
-                elsewhere.push(fault);
-            }
+    match List::parse(kind, path, &bytes) {
+        Ok(list) => Some(Loaded { list, bytes }),
+        Err(mut found) => {
+            elsewhere.append(&mut found);
+            None
         }
     }
-    Some(Loaded { list: List::build(kind, entries), bytes })
 }

@@ -98,3 +98,6 @@ impl Policy {
         self.rows.ids()
     }
 }
+
+#[cfg(test)]
+mod tests;
