@@ -47,7 +47,6 @@ pub mod fault;
 pub mod ledger;
 pub mod lists;
 pub mod proxy;
-pub mod lists;
 pub mod rules;
 pub mod seal;
 pub mod server;
