@@ -145,10 +145,10 @@ fn modify(body: &Node, faults: &Faults) -> Option<Decision> {
     let set = section.node("set").map(|node| set(node, faults)).unwrap_or_default();
     let opt_out = section.flag("opt_out").unwrap_or(false);
     section.finish();
-    let change = Change { rename, drop, set, opt_out };
-    if change == Change::default() {
+    if ["rename", "drop", "set", "opt_out"].iter().all(|key| section.node(key).is_none()) {
         faults.at(body, "`modify` changes nothing", Some("it knows `rename`, `drop`, `set` and `opt_out`".to_owned()));
     }
+    let change = Change { rename, drop, set, opt_out };
     Some(Decision::Modify(Arc::new(change)))
 }
 

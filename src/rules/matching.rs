@@ -213,6 +213,11 @@ impl Scope<'_> {
     }
 
     fn word(&self, subject: &Subject, node: &Node, word: &str, words: &[&str]) -> Option<Literal> {
+        if word == "unknown" && words.contains(&word) {
+            let hint = Some("what is not known never counts; leave the clause out".to_owned());
+            self.faults.at(node, format!("no condition can ask whether `{}` is unknown", name_of(subject)), hint);
+            return None;
+        }
         if words.contains(&word) {
             return Some(Literal::Text(word.into()));
         }

@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
     fn bands(&self, node: &Node) -> Vec<Band> {
         match &node.value {
             Value::Text(name) => self.band(node, name).into_iter().collect(),
-            Value::List(items) => items.iter().flat_map(|item| self.bands(item)).collect(),
+            Value::List(items) if !items.is_empty() => items.iter().flat_map(|item| self.bands(item)).collect(),
             Value::Map(entries) => match entries.as_slice() {
                 [(key, node)] if key.name == "any_of" && matches!(node.value, Value::List(_)) => self.bands(node),
                 _ => {
