@@ -19,6 +19,7 @@ use crate::demo::board::Board;
 use crate::demo::board::Records;
 use crate::demo::graph::Account;
 use crate::demo::graph::Graph;
+use crate::demo::shop::Backend;
 use crate::demo::shop::Shop;
 
 /// Where the three pieces listen; port 0 takes a free one.
@@ -55,7 +56,7 @@ impl Scenery {
     }
 }
 
-/// The whole demo as the tour meets it.
+/// The whole demo as the tour meets it. The command fills it in and calls [`Stand::connect`] once.
 #[derive(Clone)]
 pub struct Stand {
     /// The pieces around the proxy.
@@ -72,7 +73,17 @@ pub struct Stand {
     pub forwarded: bool,
 }
 
-/// A client that asks no redirects and needs no provider to be installed before.
+impl Stand {
+    /// Tells the shop's back end where the Graph-compatible endpoint is, and puts links on the board.
+    pub fn connect(&self) {
+        let backend = Backend { endpoint: self.graph_endpoint.clone(), key: self.graph_key.clone() };
+        self.scenery.shop.report_to(backend);
+        self.scenery.board.link("The shop, through the proxy", &self.shop_url);
+        self.scenery.board.link("The shop by itself", &self.scenery.shop.url());
+    }
+}
+
+/// A client that follows no redirects and needs no provider to be installed before.
 fn client() -> reqwest::Client {
     // A provider that stands already is as good.
     let _stands = rustls::crypto::aws_lc_rs::default_provider().install_default();

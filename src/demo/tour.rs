@@ -283,3 +283,39 @@ fn print(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
     let failed = rows.iter().filter(|row| !row.faults.is_empty()).count();
     writeln!(out, "\n{} of {} as expected", rows.len() - failed, rows.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    use secrecy::SecretString;
+
+    use crate::clock::Clock;
+    use crate::demo::Places;
+    use crate::demo::Scenery;
+    use crate::demo::graph::Account;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn without_a_proxy_no_visitor_passes() {
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        let account = Account { pixel: "1".to_owned(), token: SecretString::from("token") };
+        let places = Places { shop: free, graph: free, board: free };
+        let scenery = Scenery::start(places, account, Arc::new(Vec::new), Clock::system()).await.unwrap();
+        let stand = Stand {
+            shop_url: scenery.shop.url(),
+            graph_endpoint: scenery.graph.url(),
+            graph_key: SecretString::from("token"),
+            records: Arc::new(Vec::new),
+            forwarded: false,
+            scenery,
+        };
+        let mut out = Vec::new();
+        assert!(!run(&stand, &mut out).await.unwrap());
+        let table = String::from_utf8(out).unwrap();
+        assert_eq!(table.matches("FAIL").count(), 7, "{table}");
+        assert!(table.contains("the page carries no tag") && table.ends_with("0 of 7 as expected\n"), "{table}");
+    }
+}

@@ -133,9 +133,10 @@ impl Visitor {
     /// What the tag would send from that page.
     pub async fn tell(&self, page: &Page, items: Vec<Value>) -> Result<Value, VisitError> {
         let tag = page.tag.as_ref().ok_or(VisitError::NoTag)?;
-        let agent = self.headers.iter().filter(|(name, _)| name == "user-agent" || name == "x-forwarded-for");
-        let mut request = self.http.post(format!("{}{}/e", self.base, tag.prefix));
-        for (name, value) in agent {
+        let kept =
+            |name: &str| name.starts_with("sec-ch-ua") || matches!(name, "user-agent" | "accept-language" | "x-forwarded-for");
+        let mut request = self.http.post(format!("{}{}/e", self.base, tag.prefix)).header("accept", "*/*");
+        for (name, value) in self.headers.iter().filter(|(name, _)| kept(name)) {
             request = request.header(name, value);
         }
         let request = request
@@ -175,12 +176,10 @@ impl Visitor {
     /// After the first page each step comes from the shop itself.
     fn stay(&mut self, url: &str) {
         let referer = Url::parse(url).map_or_else(|_| self.base.clone(), |url| url.to_string());
-        for (name, value) in &mut self.headers {
-            match name.as_str() {
-                "sec-fetch-site" => "same-origin".clone_into(value),
-                "referer" => value.clone_from(&referer),
-                _ => {}
-            }
+        if let Some((_, site)) = self.headers.iter_mut().find(|(name, _)| name == "sec-fetch-site") {
+            "same-origin".clone_into(site);
+            self.headers.retain(|(name, _)| name != "referer");
+            self.headers.push(("referer".to_owned(), referer));
         }
     }
 
