@@ -38,6 +38,7 @@
 pub mod click;
 pub mod clock;
 pub mod config;
+pub mod cookie;
 pub mod event;
 pub mod fact;
 pub mod fault;
