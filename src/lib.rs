@@ -42,8 +42,10 @@ pub mod cookie;
 pub mod event;
 pub mod fact;
 pub mod fault;
-
+pub mod ledger;
 pub mod seal;
+pub mod spool;
 pub mod telemetry;
 pub mod verdict;
 pub mod yaml;
+pub mod visits;
