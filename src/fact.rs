@@ -10,6 +10,7 @@ use http::header::HeaderName;
 use serde::{Deserialize, Serialize};
 
 use crate::click::{AdNetwork, Purpose, Scheme};
+pub use crate::lists::ListSet;
 
 macro_rules! words {
     ($(#[$says:meta])* $kind:ident { $($(#[$variant_says:meta])* $variant:ident = $name:literal,)+ }) => {
@@ -184,34 +185,6 @@ words! {
         Captured = "captured",
         /// Only the browser says so.
         Claimed = "claimed",
-    }
-}
-
-/// A set of lists an address is on, by the list's place in the loaded lists; at most 64 lists.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct ListSet(pub u64);
-
-impl ListSet {
-    /// The set with one more list; a place of 64 and above is ignored.
-    #[must_use]
-    pub fn with(self, place: u8) -> Self {
-        Self(self.0 | 1_u64.checked_shl(u32::from(place)).unwrap_or(0))
-    }
-
-    /// Whether the list at a place is in the set.
-    pub fn has(self, place: u8) -> bool {
-        self.0 & 1_u64.checked_shl(u32::from(place)).unwrap_or(0) != 0
-    }
-
-    /// Both sets together.
-    #[must_use]
-    pub fn or(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// The places in the set, ascending.
-    pub fn places(self) -> impl Iterator<Item = u8> {
-        (0..64).filter(move |place| self.has(*place))
     }
 }
 

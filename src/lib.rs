@@ -43,6 +43,8 @@ pub mod event;
 pub mod fact;
 pub mod fault;
 pub mod ledger;
+pub mod lists;
+pub mod rules;
 pub mod seal;
 pub mod spool;
 pub mod telemetry;

@@ -1,0 +1,9 @@
+//! All integration tests of the product, one binary; each room has a module.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking; `clippy.toml` allows it in test functions only, not in their helpers"
+)]
+
+mod rules;

@@ -1,0 +1,62 @@
+//! The rule files beside the tests: all in `good` load, each in `bad` gives exactly the message beside it.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+use clicksieve::fault::Fault;
+use clicksieve::rules::Policy;
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/data/rules").join(folder);
+    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "yaml"));
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+/// Loads a file under its bare name, as messages beside it have it.
+fn load(file: &Path) -> Result<Policy, Vec<Fault>> {
+    let name = file.file_name().unwrap().to_str().unwrap();
+    match fs::read_to_string(file) {
+        Ok(text) => Policy::parse(name, &text, file.parent().unwrap()),
+        Err(_) => Policy::load(file)
+            .map_err(|faults| faults.into_iter().map(|fault| Fault { path: name.to_owned(), ..fault }).collect()),
+    }
+}
+
+fn text(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("{fault}\n")).collect()
+}
+
+#[test]
+fn good_rule_files_load_and_their_cases_hold() {
+    for file in files("good") {
+        let policy = load(&file).unwrap_or_else(|faults| panic!("{}", text(&faults)));
+        assert_eq!(text(&policy.run_cases()), "", "{}", file.display());
+    }
+}
+
+#[test]
+fn each_bad_rule_file_gives_exactly_the_message_beside_it() {
+    for file in files("bad") {
+        let faults = load(&file).map(|policy| policy.name().to_owned()).unwrap_err();
+        let beside = file.with_extension("txt");
+        let expected = fs::read_to_string(&beside).unwrap_or_default();
+        assert_eq!(text(&faults), expected, "{}", beside.display());
+    }
+}
+
+#[test]
+fn the_rule_files_in_the_documentation_load_and_their_cases_hold() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md");
+    let page = fs::read_to_string(page).unwrap();
+    let blocks: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 3, "{}", blocks.len());
+    for block in blocks {
+        let policy =
+            Policy::parse("docs/rules.md", block, Path::new(".")).unwrap_or_else(|faults| panic!("{block}\n{}", text(&faults)));
+        assert_eq!(text(&policy.run_cases()), "", "{block}");
+    }
+}
