@@ -41,6 +41,7 @@ pub mod config;
 pub mod cookie;
 pub mod event;
 pub mod fact;
+pub mod facts;
 pub mod fault;
 pub mod ledger;
 pub mod lists;
