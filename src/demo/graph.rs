@@ -1,0 +1,326 @@
+//! A mock of Meta's Graph API: takes `POST /vN.N/{pixel}/events`, refuses what Meta refuses, keeps what it accepted,
+//! and fails in Meta's ways when told to. Loopback only. Must not share code with `event` or `delivery`.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use http_body_util::Full;
+use http_body_util::Limited;
+use hyper::Method;
+use hyper::Request;
+use hyper::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use secrecy::ExposeSecret;
+use secrecy::SecretString;
+use serde_json::Value;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::clock::UnixMillis;
+use crate::demo::refusals;
+use crate::demo::refusals::Refusal;
+
+const BODY_LIMIT: usize = 8 << 20;
+/// As many events are remembered; older ones are forgotten, so that a long demo stays small.
+const MEMORY: usize = 100_000;
+/// How long a request hangs when the mock is told to time out; longer than any sensible client waits.
+const HANG: Duration = Duration::from_mins(2);
+
+/// A pixel and the token that may write to it.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The pixel's id.
+    pub pixel: String,
+    /// Its access token.
+    pub token: SecretString,
+}
+
+/// An event that was accepted.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The pixel it came for.
+    pub pixel: String,
+    /// The event as it came.
+    pub event: Value,
+    /// The number of the request that brought it, from 1.
+    pub request: u64,
+    /// When.
+    pub at: UnixMillis,
+}
+
+impl Taken {
+    /// A text field of the event, empty where there is none.
+    pub fn text(&self, key: &str) -> &str {
+        self.event.get(key).and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+/// A way to fail, for the next requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// HTTP 500 with an HTML page.
+    ServerError,
+    /// No answer within two minutes.
+    TimeOut,
+    /// The connection is reset without an answer.
+    Reset,
+    /// Takes the events, then resets the connection: the sender cannot know.
+    LostAnswer,
+    /// Code 80004 and usage headers that ask for this many minutes of rest.
+    Throttle(u32),
+    /// Code 190 subcode 463: the token has expired.
+    DeadToken,
+}
+
+#[derive(Default)]
+struct State {
+    taken: VecDeque<Taken>,
+    refused: VecDeque<Refusal>,
+    failures: VecDeque<Failure>,
+    requests: u64,
+}
+
+struct Inner {
+    address: SocketAddr,
+    accounts: Vec<Account>,
+    clock: Clock,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+/// A running mock; clones are handles to the same one. It lives as long as its runtime.
+#[derive(Clone)]
+pub struct Graph(Arc<Inner>);
+
+/// The connection is to be closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("connection cut as told")]
+struct Cut;
+
+impl Graph {
+    /// Listens on `at` (port 0 takes a free one) and answers for `accounts`.
+    pub async fn start(at: SocketAddr, accounts: Vec<Account>, clock: Clock) -> io::Result<Self> {
+        let listener = TcpListener::bind(at).await?;
+        let address = listener.local_addr()?;
+        let graph = Self(Arc::new(Inner { address, accounts, clock, state: Mutex::default(), changed: Notify::new() }));
+        tokio::spawn(accept(listener, graph.clone()));
+        Ok(graph)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    /// Its base URL, to be used as the Graph API's host.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.0.address)
+    }
+
+    /// The accepted events, oldest first.
+    pub fn taken(&self) -> Vec<Taken> {
+        self.state().taken.iter().cloned().collect()
+    }
+
+    /// The refusals given, oldest first.
+    pub fn refused(&self) -> Vec<Refusal> {
+        self.state().refused.iter().cloned().collect()
+    }
+
+    /// How many requests came.
+    pub fn requests(&self) -> u64 {
+        self.state().requests
+    }
+
+    /// Fails the next `count` requests so, after those already told.
+    pub fn fail(&self, failure: Failure, count: usize) {
+        self.state().failures.extend(std::iter::repeat_n(failure, count));
+    }
+
+    /// Waits until the accepted events satisfy `wanted`, at most so long; says whether they did.
+    pub async fn until(&self, wanted: impl Fn(&[Taken]) -> bool, at_most: Duration) -> bool {
+        let waiting = async {
+            loop {
+                let changed = self.0.changed.notified();
+                if wanted(&self.taken()) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(at_most, waiting).await.is_ok()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_failure(&self) -> (u64, Option<Failure>) {
+        let mut state = self.state();
+        state.requests += 1;
+        (state.requests, state.failures.pop_front())
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Cut> {
+        let (number, failure) = self.next_failure();
+        let trace = format!("mock{number:08}");
+        match failure {
+            None => Ok(self.serve(request, number, &trace).await),
+            Some(Failure::ServerError) => Ok(page(500, "<html><body>Sorry, something went wrong.</body></html>")),
+            Some(Failure::TimeOut) => {
+                tokio::time::sleep(HANG).await;
+                Err(Cut)
+            }
+            Some(Failure::Reset) => Err(Cut),
+            Some(Failure::LostAnswer) => {
+                self.serve(request, number, &trace).await;
+                Err(Cut)
+            }
+            Some(Failure::Throttle(minutes)) => Ok(throttled(minutes, &trace)),
+            Some(Failure::DeadToken) => {
+                let refusal = Refusal::lasting(401, 190, Some(463), "Error validating access token: Session has expired");
+                Ok(json_answer(401, &refusal.body(&trace)))
+            }
+        }
+    }
+
+    async fn serve(&self, request: Request<Incoming>, number: u64, trace: &str) -> Response<Full<Bytes>> {
+        match self.take(request, number).await {
+            Ok(count) => json_answer(200, &json!({ "events_received": count, "messages": [], "fbtrace_id": trace })),
+            Err(refusal) => {
+                let answer = json_answer(refusal.status, &refusal.body(trace));
+                let mut state = self.state();
+                state.refused.push_back(refusal);
+                state.refused.truncate(MEMORY);
+                answer
+            }
+        }
+    }
+
+    async fn take(&self, request: Request<Incoming>, number: u64) -> Result<usize, Refusal> {
+        let (head, body) = request.into_parts();
+        let Some(pixel) = pixel_of(head.uri.path()).map(str::to_owned) else {
+            return Err(Refusal::lasting(404, 2500, None, "Unknown path components"));
+        };
+        if head.method != Method::POST {
+            return Err(Refusal::lasting(400, 100, Some(33), "Unsupported get request"));
+        }
+        let bytes = Limited::new(body, BODY_LIMIT)
+            .collect()
+            .await
+            .map_err(|_| Refusal { transient: true, ..Refusal::lasting(413, 1, None, "The request body could not be read") })?;
+        let body: Value = serde_json::from_slice(&bytes.to_bytes())
+            .map_err(|_| Refusal::lasting(400, 100, None, "(#100) The request body is not valid JSON"))?;
+        self.admit(&head, &body, &pixel)?;
+        let now = self.0.clock.now();
+        let events = refusals::examine(&body, now.seconds())?;
+        let count = events.len();
+        let mut state = self.state();
+        state.taken.extend(events.into_iter().map(|event| Taken { pixel: pixel.clone(), event, request: number, at: now }));
+        while state.taken.len() > MEMORY {
+            state.taken.pop_front();
+        }
+        drop(state);
+        self.0.changed.notify_waiters();
+        Ok(count)
+    }
+
+    fn admit(&self, head: &http::request::Parts, body: &Value, pixel: &str) -> Result<(), Refusal> {
+        let Some(token) = token_of(head, body) else {
+            return Err(Refusal::lasting(400, 104, None, "An access token is required to request this resource."));
+        };
+        let known: Vec<&Account> = self.0.accounts.iter().filter(|account| account.token.expose_secret() == token).collect();
+        if known.is_empty() {
+            return Err(Refusal::lasting(401, 190, None, "Invalid OAuth access token - Cannot parse access token"));
+        }
+        if !known.iter().any(|account| account.pixel == pixel) {
+            let message = format!("Unsupported post request. Object with ID '{pixel}' does not exist or cannot be loaded");
+            return Err(Refusal::lasting(400, 100, Some(33), message));
+        }
+        Ok(())
+    }
+}
+
+async fn accept(listener: TcpListener, graph: Graph) {
+    loop {
+        // A full table of descriptors passes; the next connection tries again.
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        tokio::spawn(converse(stream, graph.clone()));
+    }
+}
+
+async fn converse(stream: TcpStream, graph: Graph) {
+    let service = service_fn(move |request| {
+        let graph = graph.clone();
+        async move { graph.answer(request).await }
+    });
+    // An error here is the client's going away or our own cut.
+    let _gone = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+fn pixel_of(path: &str) -> Option<&str> {
+    let mut parts = path.strip_prefix("/v")?.split('/');
+    let (major, minor) = parts.next()?.split_once('.')?;
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let pixel = parts.next().filter(|pixel| number(pixel))?;
+    (number(major) && number(minor) && parts.next() == Some("events") && parts.next().is_none()).then_some(pixel)
+}
+
+fn token_of(head: &http::request::Parts, body: &Value) -> Option<String> {
+    let query = head.uri.query().unwrap_or_default();
+    let in_query = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "access_token");
+    let in_body = || body.get("access_token").and_then(Value::as_str).map(str::to_owned);
+    let bearer = || head.headers.get("authorization")?.to_str().ok()?.strip_prefix("Bearer ").map(str::to_owned);
+    in_query.map(|(_, token)| token.into_owned()).or_else(in_body).or_else(bearer)
+}
+
+fn throttled(minutes: u32, trace: &str) -> Response<Full<Bytes>> {
+    let refusal = Refusal {
+        transient: true,
+        ..Refusal::lasting(
+            400,
+            80_004,
+            Some(2_446_079),
+            "There have been too many calls to this ad-account. Wait a bit and try again.",
+        )
+    };
+    let usage = json!({ "1": [{
+        "type": "ads_management", "call_count": 100, "total_cputime": 25, "total_time": 25,
+        "estimated_time_to_regain_access": minutes, "ads_api_access_tier": "standard_access",
+    }] });
+    let mut answer = json_answer(400, &refusal.body(trace));
+    if let Ok(value) = usage.to_string().parse() {
+        answer.headers_mut().insert("x-business-use-case-usage", value);
+    }
+    answer
+}
+
+fn json_answer(status: u16, body: &Value) -> Response<Full<Bytes>> {
+    let mut answer = page(status, &body.to_string());
+    answer.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json; charset=UTF-8"));
+    answer
+}
+
+fn page(status: u16, text: &str) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(Bytes::copy_from_slice(text.as_bytes())));
+    *answer.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    answer.headers_mut().insert("content-type", http::HeaderValue::from_static("text/html; charset=utf-8"));
+    answer
+}
