@@ -51,5 +51,5 @@ pub mod seal;
 pub mod spool;
 pub mod telemetry;
 pub mod verdict;
-pub mod yaml;
 pub mod visits;
+pub mod yaml;
