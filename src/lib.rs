@@ -39,6 +39,7 @@ pub mod click;
 pub mod clock;
 pub mod config;
 pub mod delivery;
+pub mod cookie;
 pub mod demo;
 pub mod event;
 pub mod fact;

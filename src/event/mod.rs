@@ -6,6 +6,9 @@ use std::fmt;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+pub mod parse;
+pub mod user;
+
 /// The key that the browser's and the server's copy of an event share, together with the event's name.
 /// 1 to 128 bytes of visible ASCII.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -231,11 +231,8 @@ impl Key {
     }
 
     fn seal(&self, purpose: Purpose, nonce: [u8; NONCE], mut body: Vec<u8>) -> String {
-        let sealing = self.aead(purpose).seal_in_place_append_tag(
-            Nonce::assume_unique_for_key(nonce),
-            self.aad(purpose),
-            &mut body,
-        );
+        let sealing =
+            self.aead(purpose).seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), self.aad(purpose), &mut body);
         // AES-GCM refuses only texts of many gigabytes. An empty value opens nowhere.
         if sealing.is_err() {
             return String::new();

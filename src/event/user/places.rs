@@ -1,0 +1,170 @@
+//! Names of countries and of states of the USA and Canada, and the codes Meta wants for them (ISO 3166-1 alpha-2, ANSI).
+//! Names stand without spaces and punctuation, as the rules leave them. Must not know normalisation.
+
+/// All assigned alpha-2 codes.
+const CODES: &str = "\
+    ad ae af ag ai al am ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bl bm bn bo bq br bs bt bv bw by bz \
+    ca cc cd cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj dk dm do dz ec ee eg eh er es et fi fj fk fm fo \
+    fr ga gb gd ge gf gg gh gi gl gm gn gp gq gr gs gt gu gw gy hk hm hn hr ht hu id ie il im in io iq ir is it je \
+    jm jo jp ke kg kh ki km kn kp kr kw ky kz la lb lc li lk lr ls lt lu lv ly ma mc md me mf mg mh mk ml mm mn mo \
+    mp mq mr ms mt mu mv mw mx my mz na nc ne nf ng ni nl no np nr nu nz om pa pe pf pg ph pk pl pm pn pr ps pt pw \
+    py qa re ro rs ru rw sa sb sc sd se sg sh si sj sk sl sm sn so sr ss st sv sx sy sz tc td tf tg th tj tk tl tm \
+    tn to tr tt tv tw tz ua ug um us uy uz va vc ve vg vi vn vu wf ws ye yt za zm zw";
+
+/// English and own names, and three-letter codes, of the countries most often written out; sorted.
+const COUNTRIES: &[(&str, &str)] = &[
+    ("argentina", "ar"),
+    ("aus", "au"),
+    ("australia", "au"),
+    ("austria", "at"),
+    ("belgium", "be"),
+    ("brasil", "br"),
+    ("brazil", "br"),
+    ("can", "ca"),
+    ("canada", "ca"),
+    ("chile", "cl"),
+    ("china", "cn"),
+    ("colombia", "co"),
+    ("czechia", "cz"),
+    ("czechrepublic", "cz"),
+    ("danmark", "dk"),
+    ("denmark", "dk"),
+    ("deu", "de"),
+    ("deutschland", "de"),
+    ("england", "gb"),
+    ("esp", "es"),
+    ("españa", "es"),
+    ("finland", "fi"),
+    ("fra", "fr"),
+    ("france", "fr"),
+    ("gbr", "gb"),
+    ("germany", "de"),
+    ("greatbritain", "gb"),
+    ("greece", "gr"),
+    ("hongkong", "hk"),
+    ("hungary", "hu"),
+    ("ind", "in"),
+    ("india", "in"),
+    ("ireland", "ie"),
+    ("israel", "il"),
+    ("ita", "it"),
+    ("italia", "it"),
+    ("italy", "it"),
+    ("japan", "jp"),
+    ("jpn", "jp"),
+    ("korea", "kr"),
+    ("mexico", "mx"),
+    ("méxico", "mx"),
+    ("nederland", "nl"),
+    ("netherlands", "nl"),
+    ("newzealand", "nz"),
+    ("nld", "nl"),
+    ("norge", "no"),
+    ("norway", "no"),
+    ("poland", "pl"),
+    ("polska", "pl"),
+    ("portugal", "pt"),
+    ("romania", "ro"),
+    ("russia", "ru"),
+    ("schweiz", "ch"),
+    ("singapore", "sg"),
+    ("southafrica", "za"),
+    ("southkorea", "kr"),
+    ("spain", "es"),
+    ("suisse", "ch"),
+    ("suomi", "fi"),
+    ("sverige", "se"),
+    ("sweden", "se"),
+    ("switzerland", "ch"),
+    ("taiwan", "tw"),
+    ("thenetherlands", "nl"),
+    ("turkey", "tr"),
+    ("türkiye", "tr"),
+    ("uk", "gb"),
+    ("ukraine", "ua"),
+    ("unitedarabemirates", "ae"),
+    ("unitedkingdom", "gb"),
+    ("unitedstates", "us"),
+    ("unitedstatesofamerica", "us"),
+    ("usa", "us"),
+    ("österreich", "at"),
+];
+
+/// States and provinces; sorted.
+const STATES: &[(&str, &str)] = &[
+    ("alabama", "al"),
+    ("alaska", "ak"),
+    ("alberta", "ab"),
+    ("arizona", "az"),
+    ("arkansas", "ar"),
+    ("britishcolumbia", "bc"),
+    ("california", "ca"),
+    ("colorado", "co"),
+    ("connecticut", "ct"),
+    ("delaware", "de"),
+    ("districtofcolumbia", "dc"),
+    ("florida", "fl"),
+    ("georgia", "ga"),
+    ("hawaii", "hi"),
+    ("idaho", "id"),
+    ("illinois", "il"),
+    ("indiana", "in"),
+    ("iowa", "ia"),
+    ("kansas", "ks"),
+    ("kentucky", "ky"),
+    ("louisiana", "la"),
+    ("maine", "me"),
+    ("manitoba", "mb"),
+    ("maryland", "md"),
+    ("massachusetts", "ma"),
+    ("michigan", "mi"),
+    ("minnesota", "mn"),
+    ("mississippi", "ms"),
+    ("missouri", "mo"),
+    ("montana", "mt"),
+    ("nebraska", "ne"),
+    ("nevada", "nv"),
+    ("newbrunswick", "nb"),
+    ("newfoundlandandlabrador", "nl"),
+    ("newhampshire", "nh"),
+    ("newjersey", "nj"),
+    ("newmexico", "nm"),
+    ("newyork", "ny"),
+    ("northcarolina", "nc"),
+    ("northdakota", "nd"),
+    ("novascotia", "ns"),
+    ("ohio", "oh"),
+    ("oklahoma", "ok"),
+    ("ontario", "on"),
+    ("oregon", "or"),
+    ("pennsylvania", "pa"),
+    ("princeedwardisland", "pe"),
+    ("quebec", "qc"),
+    ("québec", "qc"),
+    ("rhodeisland", "ri"),
+    ("saskatchewan", "sk"),
+    ("southcarolina", "sc"),
+    ("southdakota", "sd"),
+    ("tennessee", "tn"),
+    ("texas", "tx"),
+    ("utah", "ut"),
+    ("vermont", "vt"),
+    ("virginia", "va"),
+    ("washington", "wa"),
+    ("westvirginia", "wv"),
+    ("wisconsin", "wi"),
+    ("wyoming", "wy"),
+];
+
+/// The alpha-2 code of a country given as a code or a name.
+pub(super) fn country(text: &str) -> Option<&str> {
+    if text.len() == 2 && CODES.split(' ').any(|code| code == text) {
+        return Some(text);
+    }
+    COUNTRIES.iter().find(|(name, _)| *name == text).map(|(_, code)| *code)
+}
+
+/// The two-letter code of a state of the USA or a province of Canada given by name.
+pub(super) fn state(text: &str) -> Option<&'static str> {
+    STATES.iter().find(|(name, _)| *name == text).map(|(_, code)| *code)
+}
