@@ -38,8 +38,8 @@
 pub mod click;
 pub mod clock;
 pub mod config;
-pub mod delivery;
 pub mod cookie;
+pub mod delivery;
 pub mod demo;
 pub mod event;
 pub mod fact;
