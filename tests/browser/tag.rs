@@ -274,3 +274,21 @@ async fn nothing_the_page_does_wrong_is_answered_with_an_exception() {
     assert_eq!(browser.run("return faults").await, json!([]));
     browser.close().await;
 }
+
+#[tokio::test]
+async fn without_a_fresh_id_an_event_goes_to_the_pixel_alone_and_a_purchase_still_both_ways() {
+    let (stand, browser) = (Stand::start().await, Browser::start(None).await);
+    let page = Page { after: shop("fbq.disablePushState=true;"), ..Page::default() };
+    browser.open(&stand.page("stale", page)).await;
+    stand.both_halves_hold(&["PageView"]).await;
+    stand.until("the proof", |stand| stand.items().len() == 2).await;
+    stand.down(1);
+    browser.run("history.pushState({},'','/p/other');fbq('track','Lead');fbq('track','Purchase',{order_id:'A-1'})").await;
+    stand.until("both events", |stand| stand.hits().len() == 3 && stand.events().len() == 2).await;
+    let mut hits = stand.hits();
+    hits.sort();
+    assert_eq!(hits[0], ("Lead".to_owned(), None));
+    assert_eq!(hits[2], ("Purchase".to_owned(), Some("o.A-1".to_owned())));
+    assert_eq!(stand.events()[1]["id"], "o.A-1");
+    browser.close().await;
+}
