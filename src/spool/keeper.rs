@@ -23,11 +23,11 @@ use super::event::Swept;
 use super::writer::Stop;
 
 /// `events.state`. `events.at` means: due since or not before; held at most until; else the time the state was reached.
+/// 4 is parked.
 pub(super) const DUE: i64 = 0;
 pub(super) const HELD: i64 = 1;
 pub(super) const SUPPRESSED: i64 = 2;
 pub(super) const DELIVERED: i64 = 3;
-pub(super) const PARKED: i64 = 4;
 
 /// Why an event older than Meta takes is parked.
 const TOO_OLD: &str = "too_old";
