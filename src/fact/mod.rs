@@ -1,0 +1,266 @@
+//! All facts: what is known about a click, a visit or an event, without judgement. A fact may be unknown; an unknown fact
+//! never counts against a visitor. Must not know rules or points.
+
+mod names;
+mod parts;
+mod words;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::HeaderName;
+
+use crate::click::AdNetwork;
+use crate::click::Purpose;
+use crate::click::Scheme;
+
+pub use crate::lists::ListSet;
+pub use names::FactName;
+pub use names::Type;
+pub use names::identity_names;
+pub use parts::Agent;
+pub use parts::EventFacts;
+pub use parts::Identity;
+pub use parts::Network;
+pub use parts::Page;
+pub use parts::VisitFacts;
+pub use words::AgentKind;
+pub use words::Engine;
+pub use words::IdShape;
+pub use words::InApp;
+pub use words::NetworkKind;
+pub use words::Os;
+pub use words::Payment;
+pub use words::Proof;
+
+/// All facts about one request or event; what rules are evaluated on. It borrows, so building it costs no allocation.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The client's address.
+    pub address: Option<IpAddr>,
+    /// What is known of the address.
+    pub network: &'a Network,
+    /// What the agent says.
+    pub agent: &'a Agent,
+    /// Who a declared crawler really is.
+    pub identity: Identity,
+    /// The request's fields; `None` where no request is at hand (all header facts are then unknown).
+    pub headers: Option<&'a HeaderMap>,
+    /// The scheme the visitor used.
+    pub scheme: Option<Scheme>,
+    /// Host without port, lower case.
+    pub host: Option<&'a str>,
+    /// The path.
+    pub path: Option<&'a str>,
+    /// Why the page was asked for.
+    pub purpose: Option<Purpose>,
+    /// The first ad identifier of the URL and its network.
+    pub click_id: Option<(AdNetwork, &'a str)>,
+    /// The shape of `fbclid`.
+    pub fbclid: Option<IdShape>,
+    /// The shape of `gclid`.
+    pub gclid: Option<IdShape>,
+    /// `utm_source` as sent.
+    pub utm_source: Option<&'a str>,
+    /// `utm_campaign` as sent.
+    pub utm_campaign: Option<&'a str>,
+    /// What the page reported.
+    pub page: Page,
+    /// The visit.
+    pub visit: VisitFacts,
+    /// The event, where one is judged.
+    pub event: Option<EventFacts<'a>>,
+}
+
+/// The value of one fact.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// Not known: no condition on it holds, nor does its negation.
+    Unknown,
+    /// Known to be missing (a field the request does not have): only `missing: true` holds.
+    Missing,
+    /// Yes or no.
+    Bool(bool),
+    /// A whole number; durations are in milliseconds.
+    Number(i64),
+    /// Text.
+    Text(&'a str),
+    /// An address.
+    Address(IpAddr),
+}
+
+impl<'a> Facts<'a> {
+    /// Facts of which nothing is known but network and agent; the base that callers extend with `..`.
+    pub fn unknown(network: &'a Network, agent: &'a Agent) -> Self {
+        Self {
+            address: None,
+            network,
+            agent,
+            identity: Identity::None,
+            headers: None,
+            scheme: None,
+            host: None,
+            path: None,
+            purpose: None,
+            click_id: None,
+            fbclid: None,
+            gclid: None,
+            utm_source: None,
+            utm_campaign: None,
+            page: Page::default(),
+            visit: VisitFacts::default(),
+            event: None,
+        }
+    }
+
+    /// The value of a fact.
+    pub fn value(&self, name: FactName) -> Value<'_> {
+        match name {
+            FactName::NetIp | FactName::NetKind | FactName::NetAsn | FactName::NetCountry => self.network_value(name),
+            FactName::UaKind
+            | FactName::UaFamily
+            | FactName::UaEngine
+            | FactName::UaMajor
+            | FactName::UaOs
+            | FactName::UaMobile
+            | FactName::UaRobot
+            | FactName::ClientInApp
+            | FactName::Identity
+            | FactName::IdentityImpostor => self.agent_value(name),
+            FactName::HttpPurpose => known(self.purpose, |purpose| Value::Text(purpose.name())),
+            FactName::HttpScheme => known(self.scheme, |scheme| Value::Text(scheme.name())),
+            FactName::HttpHost => known(self.host, Value::Text),
+            FactName::HttpPath => known(self.path, Value::Text),
+            FactName::ClickNetwork => self.of_url(self.click_id.map(|(network, _)| network.name())),
+            FactName::ClickId => self.of_url(self.click_id.map(|(_, id)| id)),
+            FactName::UtmSource => self.of_url(self.utm_source),
+            FactName::UtmCampaign => self.of_url(self.utm_campaign),
+            FactName::ClickFbclidShape => known(self.fbclid, |shape| Value::Text(shape.name())),
+            FactName::ClickGclidShape => known(self.gclid, |shape| Value::Text(shape.name())),
+            FactName::PageProof => known(self.page.proof, |proof| Value::Text(proof.name())),
+            FactName::PageWebdriver => known(self.page.webdriver, Value::Bool),
+            FactName::PageInteraction => known(self.page.interaction, Value::Bool),
+            FactName::PageAge => known(self.visit.page_age, millis),
+            FactName::SessionPages => known(self.visit.pages, |pages| Value::Number(i64::from(pages))),
+            FactName::SessionAge => known(self.visit.age, millis),
+            FactName::ClientReturning => known(self.visit.returning, Value::Bool),
+            FactName::EventName => known(self.event, |event| Value::Text(event.name)),
+            FactName::EventPayment => known(self.event, |event| Value::Text(event.payment.name())),
+            FactName::EventFromBrowser => known(self.event, |event| Value::Bool(event.from_browser)),
+            FactName::EventValue => known(self.event.and_then(|event| event.value), Value::Number),
+            FactName::EventSinceClick => known(self.event.and_then(|event| event.since_click), millis),
+        }
+    }
+
+    /// The value of a request field; the first where it is repeated.
+    pub fn header(&self, name: &HeaderName) -> Value<'_> {
+        match self.headers {
+            None => Value::Unknown,
+            Some(headers) => match headers.get(name) {
+                None => Value::Missing,
+                Some(value) => value.to_str().map_or(Value::Unknown, Value::Text),
+            },
+        }
+    }
+
+    fn network_value(&self, name: FactName) -> Value<'_> {
+        match name {
+            FactName::NetIp => known(self.address, Value::Address),
+            FactName::NetKind if self.network.kind == NetworkKind::Unknown => Value::Unknown,
+            FactName::NetKind => Value::Text(self.network.kind.name()),
+            FactName::NetAsn => known(self.network.asn, |asn| Value::Number(i64::from(asn))),
+            _ => match &self.network.country {
+                Some(code) => std::str::from_utf8(code).map_or(Value::Unknown, Value::Text),
+                None => Value::Unknown,
+            },
+        }
+    }
+
+    fn agent_value(&self, name: FactName) -> Value<'_> {
+        let agent = self.agent;
+        match name {
+            FactName::UaKind if agent.kind == AgentKind::Unknown => Value::Unknown,
+            FactName::UaKind => Value::Text(agent.kind.name()),
+            FactName::UaFamily if agent.family.is_empty() => Value::Unknown,
+            FactName::UaFamily => Value::Text(&agent.family),
+            FactName::UaEngine => known(agent.engine, |engine| Value::Text(engine.name())),
+            FactName::UaMajor => known(agent.major, |major| Value::Number(i64::from(major))),
+            FactName::UaOs => known(agent.os, |os| Value::Text(os.name())),
+            FactName::UaMobile => known(agent.os, |_| Value::Bool(agent.mobile)),
+            FactName::UaRobot if agent.kind == AgentKind::Unknown && agent.robot.is_none() => Value::Unknown,
+            FactName::UaRobot => Value::Bool(agent.robot.is_some()),
+            FactName::ClientInApp => match (agent.in_app, agent.kind) {
+                (Some(app), _) => Value::Text(app.name()),
+                (None, AgentKind::Unknown) => Value::Unknown,
+                (None, _) => Value::Missing,
+            },
+            FactName::Identity => match self.identity {
+                Identity::Verified(name) => Value::Text(name),
+                Identity::Unverifiable => Value::Unknown,
+                Identity::None | Identity::Impostor(_) => Value::Missing,
+            },
+            _ => match self.identity {
+                Identity::Impostor(_) => Value::Bool(true),
+                Identity::Unverifiable => Value::Unknown,
+                Identity::None | Identity::Verified(_) => Value::Bool(false),
+            },
+        }
+    }
+
+    /// A part of the URL: unknown where no request is at hand, missing where the URL lacks it.
+    fn of_url(&self, part: Option<&'a str>) -> Value<'a> {
+        match part {
+            Some(text) => Value::Text(text),
+            None if self.path.is_some() => Value::Missing,
+            None => Value::Unknown,
+        }
+    }
+}
+
+fn known<'a, T>(fact: Option<T>, value: impl FnOnce(T) -> Value<'a>) -> Value<'a> {
+    fact.map_or(Value::Unknown, value)
+}
+
+fn millis<'a>(duration: Duration) -> Value<'a> {
+    Value::Number(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fact_name_is_found_by_its_own_name_and_only_once() {
+        for name in FactName::ALL {
+            assert_eq!(FactName::of_name(name.name()), Some(*name));
+        }
+    }
+
+    #[test]
+    fn of_unknown_facts_all_are_unknown_but_what_is_known_of_nobody_special() {
+        let (network, agent) = (Network::default(), Agent::default());
+        let facts = Facts::unknown(&network, &agent);
+        for name in FactName::ALL {
+            let value = facts.value(*name);
+            let tame = matches!(value, Value::Unknown | Value::Missing | Value::Bool(false));
+            assert!(tame, "{}: {value:?}", name.name());
+        }
+    }
+
+    #[test]
+    fn a_field_a_request_lacks_is_missing_and_without_a_request_unknown() {
+        let (network, agent, headers) = (Network::default(), Agent::default(), HeaderMap::new());
+        let name = HeaderName::from_static("sec-ch-ua");
+        let mut facts = Facts::unknown(&network, &agent);
+        assert_eq!(facts.header(&name), Value::Unknown);
+        facts.headers = Some(&headers);
+        assert_eq!(facts.header(&name), Value::Missing);
+    }
+
+    #[test]
+    fn the_old_names_of_network_and_agent_facts_are_aliases() {
+        assert_eq!(FactName::of_name("network.kind"), Some(FactName::NetKind));
+        assert_eq!(FactName::of_name("agent.kind"), Some(FactName::UaKind));
+    }
+}
