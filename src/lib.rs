@@ -40,6 +40,7 @@ pub mod clock;
 pub mod config;
 pub mod event;
 pub mod fact;
+pub mod facts;
 pub mod fault;
 pub mod lists;
 pub mod rules;

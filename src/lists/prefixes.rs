@@ -169,6 +169,8 @@ fn index(starts: &[u32]) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ipnetwork::Ipv4Network;
+    use ipnetwork::Ipv6Network;
     use prefix_trie::PrefixMap;
     use proptest::prelude::*;
 
@@ -187,7 +189,7 @@ mod tests {
         assert_eq!(places(&table, "10.1.9.9"), [1, 2]);
         assert_eq!(places(&table, "10.1.2.3"), [1, 2, 63]);
         assert_eq!(places(&table, "10.2.0.0"), [1]);
-        assert_eq!(places(&table, "11.0.0.0"), []);
+        assert!(places(&table, "11.0.0.0").is_empty());
     }
 
     #[test]
@@ -195,7 +197,7 @@ mod tests {
         let table = table(&[("192.0.2.0/24", 1), ("::ffff:198.51.100.0/120", 2)]);
         assert_eq!(places(&table, "::ffff:192.0.2.7"), [1]);
         assert_eq!(places(&table, "198.51.100.7"), [2]);
-        assert_eq!(places(&table, "::ffff:198.51.101.7"), []);
+        assert!(places(&table, "::ffff:198.51.101.7").is_empty());
     }
 
     #[test]
@@ -211,8 +213,8 @@ mod tests {
     fn an_empty_table_holds_nothing() {
         let table = PrefixTable::build([]);
         assert!(table.is_empty());
-        assert_eq!(places(&table, "1.2.3.4"), []);
-        assert_eq!(places(&table, "2001:db8::1"), []);
+        assert!(places(&table, "1.2.3.4").is_empty());
+        assert!(places(&table, "2001:db8::1").is_empty());
     }
 
     fn network_v4() -> impl Strategy<Value = IpNetwork> {
@@ -232,14 +234,26 @@ mod tests {
 
     fn agrees(entries: &[(IpNetwork, u8)], addresses: &[IpAddr]) {
         let table = PrefixTable::build(entries.iter().copied());
-        let mut trie: PrefixMap<IpNetwork, ListSet> = PrefixMap::new();
+        let mut v4: PrefixMap<Ipv4Network, ListSet> = PrefixMap::new();
+        let mut v6: PrefixMap<Ipv6Network, ListSet> = PrefixMap::new();
         for (network, place) in entries {
-            let held = trie.get(network).copied().unwrap_or_default();
-            trie.insert(*network, held.with(*place));
+            match network {
+                IpNetwork::V4(network) => {
+                    let held = v4.get(network).copied().unwrap_or_default();
+                    v4.insert(*network, held.with(*place));
+                }
+                IpNetwork::V6(network) => {
+                    let held = v6.get(network).copied().unwrap_or_default();
+                    v6.insert(*network, held.with(*place));
+                }
+            }
         }
         let edges = entries.iter().flat_map(|(network, _)| [network.network(), network.broadcast()]);
         for address in addresses.iter().copied().chain(edges) {
-            let cover = trie.cover_values(&IpNetwork::from(address)).fold(ListSet::default(), |all, set| all.or(*set));
+            let cover = match address {
+                IpAddr::V4(address) => v4.cover_values(&address.into()).fold(ListSet::default(), |all, set| all.or(*set)),
+                IpAddr::V6(address) => v6.cover_values(&address.into()).fold(ListSet::default(), |all, set| all.or(*set)),
+            };
             assert_eq!(table.lookup(address), cover, "{address}");
         }
     }

@@ -1,0 +1,6 @@
+use super::*;
+
+#[test]
+fn an_agent_of_spaces_is_empty() {
+    assert_eq!(bounded("  "), "");
+}

@@ -1,0 +1,71 @@
+//! What the shape of an agent gives away: robots' words at word boundaries, contact addresses, a bare product.
+//! Must not know any particular robot.
+
+/// Endings of words that robots call themselves by.
+const ENDINGS: [&str; 13] = [
+    "bot",
+    "bots",
+    "crawler",
+    "crawl",
+    "spider",
+    "scraper",
+    "fetcher",
+    "checker",
+    "validator",
+    "scanner",
+    "archiver",
+    "slurp",
+    "crawling",
+];
+/// Words that end like a robot's and are not: a brand of phones.
+const INNOCENT: [&str; 2] = ["cubot", "talkabot"];
+
+/// The word or contact address by which an agent shows that it is a robot.
+pub(super) fn robot_word(text: &str) -> Option<&str> {
+    contact(text).or_else(|| {
+        text.split(|letter: char| !letter.is_ascii_alphanumeric()).find(|word| {
+            let is = |known: &str| word.eq_ignore_ascii_case(known);
+            let ends = |ending: &str| {
+                word.len()
+                    .checked_sub(ending.len())
+                    .and_then(|at| word.get(at..))
+                    .is_some_and(|tail| tail.eq_ignore_ascii_case(ending))
+            };
+            ENDINGS.iter().any(|ending| ends(ending)) && !INNOCENT.iter().any(|word| is(word))
+        })
+    })
+}
+
+/// A web or e-mail address, which robots leave for the site's owner.
+fn contact(text: &str) -> Option<&str> {
+    let web = ["http://", "https://", "+www."].iter().find_map(|mark| text.find(mark)).and_then(|at| text.get(at..));
+    let mail = text.split([' ', ';', '(', ')', ',', '<', '>']).find(|word| {
+        word.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.starts_with('.'))
+    });
+    web.and_then(|rest| rest.split([' ', ';', ')', ',']).next()).or(mail)
+}
+
+/// Whether an agent is a product and no browser: all browsers begin with `Mozilla/` or `Opera/`, old phones name their profile.
+pub(super) fn is_bare_product(text: &str) -> bool {
+    const PHONES: [&str; 8] = ["MIDP", "Profile/", "Browser", "UP.Link", "Obigo", "NetFront", "Maui", "Mobile"];
+    !text.starts_with("Mozilla/") && !text.starts_with("Opera/") && !PHONES.iter().any(|word| text.contains(word))
+}
+
+/// A product's name as families are written: lower case, `_` between words.
+pub(super) fn family(text: &str) -> String {
+    let name = text.split(['/', ' ', '(', ';']).find(|part| !part.is_empty()).unwrap_or_default();
+    let name = name.chars().take(40).map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' });
+    name.collect::<String>().trim_matches('_').to_owned()
+}
+
+/// The major version behind a name and one mark, as in `Chrome/126.0`; letters' case does not count.
+pub(super) fn version_after(text: &str, name: &str) -> Option<u32> {
+    if name.is_empty() {
+        return None;
+    }
+    let at = text.as_bytes().windows(name.len()).position(|part| part.eq_ignore_ascii_case(name.as_bytes()))?;
+    let rest = text.get(at + name.len()..)?;
+    let rest = rest.strip_prefix(['/', ' ', '-', ':']).unwrap_or(rest);
+    let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
