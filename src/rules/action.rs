@@ -64,7 +64,7 @@ pub(super) fn event(node: &Node, faults: &Faults) -> Option<Decision> {
         ("forward", _) => Some(Decision::Forward),
         ("suppress", _) => Some(Decision::Suppress),
         ("hold", Some(body)) => hold(body, faults),
-        ("modify", Some(body)) => modify(body, faults),
+        ("modify", Some(body)) => Some(modify(body, faults)),
         ("hold", None) => {
             let hint = "write `{ hold: { until: js_proof, for: 15m, on_timeout: suppress } }`".to_owned();
             faults.at(at, "`hold` does not say until when", Some(hint));
@@ -136,7 +136,7 @@ fn hold(body: &Node, faults: &Faults) -> Option<Decision> {
     Some(Decision::Hold { until: until?, patience: patience?, then: then?, replay_on })
 }
 
-fn modify(body: &Node, faults: &Faults) -> Option<Decision> {
+fn modify(body: &Node, faults: &Faults) -> Decision {
     let section = Section::of(body, faults);
     let rename = section.parsed("rename", "an event name of 1 to 50 characters", |name| {
         (1..=50).contains(&name.chars().count()).then(|| name.to_owned())
@@ -149,7 +149,7 @@ fn modify(body: &Node, faults: &Faults) -> Option<Decision> {
         faults.at(body, "`modify` changes nothing", Some("it knows `rename`, `drop`, `set` and `opt_out`".to_owned()));
     }
     let change = Change { rename, drop, set, opt_out };
-    Some(Decision::Modify(Arc::new(change)))
+    Decision::Modify(Arc::new(change))
 }
 
 fn path(node: &Node, faults: &Faults) -> Option<String> {
