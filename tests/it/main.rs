@@ -5,7 +5,6 @@
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test fails by panicking, also in its helpers"
-    reason = "a test fails by panicking; `clippy.toml` allows it in test functions only, not in their helpers"
 )]
 #![expect(unreachable_pub, reason = "the harness is for this binary alone")]
 
