@@ -185,12 +185,12 @@ impl Visits {
 
     /// Links an order to a visit; the newest visit that names an order has it.
     pub fn link_order(&self, visit: Uuid, order: &str) -> Option<Arc<Visit>> {
-        self.table.change(visit, |visit| link(&mut visit.orders, order))
+        self.table.link(visit, Key::Order(order.into()), |visit| link(&mut visit.orders, order))
     }
 
     /// Links a hashed external id to a visit; the newest visit that names it has it.
     pub fn link_external(&self, visit: Uuid, hash: &str) -> Option<Arc<Visit>> {
-        self.table.change(visit, |visit| link(&mut visit.externals, hash))
+        self.table.link(visit, Key::External(hash.into()), |visit| link(&mut visit.externals, hash))
     }
 
     /// Visits of a `utm_content` (of any, if `None`), newest seen first, at most `limit`. Walks all visits.

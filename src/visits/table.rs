@@ -83,6 +83,15 @@ impl Table {
         Some(self.put(&mut shard, Some(&known), change, &known))
     }
 
+    /// Changes a visit that is there and gives it a key, even one that it had before and lost to another.
+    pub(super) fn link(&self, id: Uuid, key: Key, change: impl FnOnce(&mut Visit)) -> Option<Arc<Visit>> {
+        let mut shard = self.shard(id)?;
+        let known = shard.visits.remove(&id)?;
+        let visit = self.put(&mut shard, Some(&known), change, &known);
+        self.index.give(key, id);
+        Some(visit)
+    }
+
     /// Puts a visit read from disk back, unless it is known already.
     pub(super) fn restore(&self, visit: Visit) {
         let Some(mut shard) = self.shard(visit.id) else { return };
@@ -171,16 +180,18 @@ impl Table {
         visit
     }
 
+    /// Takes away the keys a visit has no more, gives it those it has anew. Its cookies and its client are given again
+    /// each time, since the newest visit has them; a link that went to another visit stays there.
     fn reindex(&self, known: Option<&Visit>, visit: &Visit) {
         let keys = Key::all_of(visit);
-        if let Some(known) = known {
-            let kept: HashSet<&Key> = keys.iter().collect();
-            for key in Key::all_of(known).iter().filter(|key| !kept.contains(key)) {
-                self.index.take(key, visit.id);
-            }
+        let before = known.map(Key::all_of).unwrap_or_default();
+        let kept: HashSet<&Key> = keys.iter().collect();
+        for key in before.iter().filter(|key| !kept.contains(key)) {
+            self.index.take(key, visit.id);
         }
-        for key in keys {
-            self.index.give(key, visit.id);
+        let before: HashSet<&Key> = before.iter().collect();
+        for key in keys.iter().filter(|key| key.is_shared() || !before.contains(key)) {
+            self.index.give(key.clone(), visit.id);
         }
     }
 
