@@ -1,5 +1,4 @@
 //! How long a durable commit takes, alone and in a batch; events per second follow from it.
-#![expect(missing_docs, reason = "criterion's macros make public functions without documentation")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run should stop")]
 
 use clicksieve::clock::UnixMillis;

@@ -19,7 +19,7 @@ use super::Settings;
 /// A file is finished at this part of the whole bound, so that dropping the oldest frees little at a time.
 const PARTS: u64 = 8;
 /// A file is finished at this age, so that what is past `keep` goes within a day.
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 #[derive(Debug)]
 pub(super) struct File {

@@ -57,7 +57,7 @@ impl Default for Settings {
             path: Some(PathBuf::from("state/visits.db")),
             max_visits: 200_000,
             max_plain: 100_000,
-            keep: Duration::from_secs(7 * 86_400),
+            keep: Duration::from_hours(7 * 24),
             shards: 64,
             write_every: Duration::from_secs(1),
             max_bytes: 1 << 30,
@@ -121,6 +121,7 @@ impl Visits {
     }
 
     /// Counts a page view; opens its visit if there is none of that id.
+    #[expect(clippy::needless_pass_by_value, reason = "a view is made for this call and of no use after it")]
     pub fn page(&self, view: PageView<'_>) -> Arc<Visit> {
         self.table.page(&view)
     }

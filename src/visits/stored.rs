@@ -89,7 +89,7 @@ struct StoredVerdict {
 
 impl Stored {
     pub(super) fn of(visit: &Visit) -> Self {
-        let texts = |list: &[Arc<str>]| list.iter().map(|text| text.to_string()).collect();
+        let texts = |list: &[Arc<str>]| list.iter().map(ToString::to_string).collect();
         let utm = visit.utm.clone();
         Self {
             id: visit.id.as_u128(),

@@ -2,6 +2,7 @@
 //! its visit that was seen longest ago, nearly: a queue with a second chance, so the order is exact only among visits
 //! that were not seen again. Must not know the disk.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::collections::VecDeque;
@@ -67,13 +68,10 @@ impl Table {
     /// Counts a page view; opens the visit where there is none.
     pub(super) fn page(&self, view: &PageView<'_>) -> Arc<Visit> {
         let Some(mut shard) = self.shard(view.visit) else { return Arc::new(Visit::opened(view)) };
-        match shard.visits.remove(&view.visit) {
-            Some(known) => self.put(&mut shard, Some(&known), |visit| visit.view(view), &known),
-            None => {
-                let opened = Arc::new(Visit::opened(view));
-                self.put(&mut shard, None, |_| (), &opened)
-            }
+        if let Some(known) = shard.visits.remove(&view.visit) {
+            return self.put(&mut shard, Some(&known), |visit| visit.view(view), &known);
         }
+        self.put(&mut shard, None, |_| (), &Arc::new(Visit::opened(view)))
     }
 
     /// Changes a visit that is there.
@@ -116,7 +114,7 @@ impl Table {
             let shard = lock(shard);
             let wanted = |visit: &&Arc<Visit>| utm_content.is_none_or(|content| visit.utm.content.as_deref() == Some(content));
             found.extend(shard.visits.values().filter(wanted).cloned());
-            found.sort_by(|a, b| (b.last_seen, b.id).cmp(&(a.last_seen, a.id)));
+            found.sort_by_key(|visit| Reverse((visit.last_seen, visit.id)));
             found.truncate(limit);
         }
         found
@@ -233,7 +231,9 @@ impl Shard {
         if pool.members <= pool.bound {
             return None;
         }
-        while let Some((id, seen)) = pool.queue.pop_front() {
+        // Each entry gets one second chance, so twice the queue is the end of it.
+        for _ in 0..=pool.queue.len().saturating_mul(2) {
+            let (id, seen) = pool.queue.pop_front()?;
             match self.visits.get(&id) {
                 Some(visit) if visit.is_kept() != kept => {}
                 Some(visit) if visit.last_seen > seen || id == newest => pool.queue.push_back((id, visit.last_seen)),
