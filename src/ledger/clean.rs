@@ -83,7 +83,8 @@ fn is_kept(name: &str, value: &str) -> bool {
     (name.starts_with("utm_") && word(name) && name.len() <= 32) || (number && CAMPAIGN_IDS.contains(&name))
 }
 
-fn masked(text: &str) -> &str {
+/// The text, or `-` where it could hold the address of a mailbox.
+pub(super) fn masked(text: &str) -> &str {
     if may_hold_mailbox(text) { "-" } else { text }
 }
 

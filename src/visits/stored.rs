@@ -224,5 +224,5 @@ fn bare_url(url: &str) -> String {
 
 /// Whether a text could hold an address of a mailbox: an at sign, plain or percent-encoded (once or more often).
 fn contacts(text: &str) -> bool {
-    text.contains('@') || text.contains("40") && text.contains('%')
+    text.contains('@') || text.contains("%40") || (text.contains("%25") && text.contains("40"))
 }
