@@ -83,7 +83,8 @@ fn is_kept(name: &str, value: &str) -> bool {
     (name.starts_with("utm_") && word(name) && name.len() <= 32) || (number && CAMPAIGN_IDS.contains(&name))
 }
 
-fn masked(text: &str) -> &str {
+/// The text, or `-` where it could hold the address of a mailbox.
+pub(super) fn masked(text: &str) -> &str {
     if may_hold_mailbox(text) { "-" } else { text }
 }
 
@@ -108,15 +109,12 @@ fn decode(text: &[u8]) -> Vec<u8> {
     while let Some((&first, after)) = rest.split_first() {
         let hex =
             |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
-        match (first, hex(after.first()), hex(after.get(1))) {
-            (b'%', Some(high), Some(low)) => {
-                out.push(high * 16 + low);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            _ => {
-                out.push(first);
-                rest = after;
-            }
+        if let (b'%', Some(high), Some(low)) = (first, hex(after.first()), hex(after.get(1))) {
+            out.push(high * 16 + low);
+            rest = after.get(2..).unwrap_or_default();
+        } else {
+            out.push(first);
+            rest = after;
         }
     }
     out

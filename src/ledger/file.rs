@@ -19,7 +19,7 @@ use super::Settings;
 /// A file is finished at this part of the whole bound, so that dropping the oldest frees little at a time.
 const PARTS: u64 = 8;
 /// A file is finished at this age, so that what is past `keep` goes within a day.
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 #[derive(Debug)]
 pub(super) struct File {
@@ -62,12 +62,12 @@ impl File {
 
     /// Appends a line; `false` where it could not be written.
     pub(super) fn append(&mut self, now: UnixMillis, line: &str) -> bool {
-        self.newest = self.newest.max(now);
         let started = *self.started.get_or_insert(now);
         let full = self.bytes.saturating_add(line.len() as u64) > self.max_bytes / PARTS;
-        if self.bytes > 0 && (full || now.since(started) >= DAY) && self.rotate().is_err() {
+        if self.bytes > 0 && (full || now.since(started) >= DAY) && self.rotate(now).is_err() {
             self.open = None;
         }
+        self.newest = self.newest.max(now);
         let written = self.write(line);
         if written.is_err() {
             self.open = None;
@@ -102,25 +102,25 @@ impl File {
     }
 
     /// Sets the file aside under the time of its newest record and starts another.
-    fn rotate(&mut self) -> io::Result<()> {
-        let mut stamp = self.newest.0;
+    fn rotate(&mut self, now: UnixMillis) -> io::Result<()> {
+        let mut stamp = if self.newest.0 == 0 { now.0 } else { self.newest.0 };
         while self.finished_path(stamp).exists() {
             stamp += 1;
         }
         self.open = None;
         fs::rename(&self.path, self.finished_path(stamp))?;
-        self.started = None;
+        self.started = Some(now);
         self.torn = false;
         self.reopen()?;
-        self.retain()
+        self.retain(now)
     }
 
     /// Removes finished files past `keep`, and the oldest until all fit the bound beside a full new one.
-    fn retain(&self) -> io::Result<()> {
+    fn retain(&self, now: UnixMillis) -> io::Result<()> {
         let mut finished = self.finished()?;
         finished.sort_unstable_by_key(|(stamp, _)| std::cmp::Reverse(*stamp));
         let mut total = self.max_bytes / PARTS;
-        let oldest = self.newest.minus(self.keep);
+        let oldest = now.minus(self.keep);
         for (stamp, path) in finished {
             total = total.saturating_add(fs::metadata(&path)?.len());
             if total > self.max_bytes || UnixMillis(stamp) < oldest {

@@ -122,7 +122,7 @@ fn event_fields(event: &EventRecord, put: &mut impl FnMut(&str, Value)) {
     put("attempt", json!(event.attempt));
     put("outcome", json!(event.outcome));
     put("joined_by", json!(event.joined_by));
-    put("utm_content", json!(event.utm_content));
+    put("utm_content", json!(event.utm_content.as_deref().map(clean::masked)));
     put("rules", json!(event.rules));
     put("mode", json!(event.mode));
 }

@@ -55,7 +55,7 @@ impl Default for Settings {
         Self {
             path: Some(PathBuf::from("state/records.jsonl")),
             max_bytes: 1 << 30,
-            keep: Duration::from_secs(7 * 86_400),
+            keep: Duration::from_hours(7 * 24),
             queue: 8_192,
             ring: 1_000,
             full_address: false,

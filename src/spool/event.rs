@@ -34,7 +34,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        const WEEK: Duration = Duration::from_secs(7 * 86_400);
+        const WEEK: Duration = Duration::from_hours(7 * 24);
         Self {
             path: PathBuf::from("state/spool.db"),
             max_bytes: 1 << 30,
@@ -42,7 +42,7 @@ impl Default for Settings {
             oldest: WEEK,
             queue: 4_096,
             group: 64,
-            lease: Duration::from_secs(600),
+            lease: Duration::from_mins(10),
         }
     }
 }

@@ -35,6 +35,11 @@ impl Key {
         Self::Client(address, hasher.finish())
     }
 
+    /// Whether several visits have such a key in turn.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self, Self::Fbp(_) | Self::Fbc(_) | Self::Client(..))
+    }
+
     /// All keys of a visit. Bounded: pages and links have their limits, the others are one each.
     pub(super) fn all_of(visit: &Visit) -> Vec<Self> {
         let mut keys: Vec<Self> = visit.recent_pages.iter().map(|(page, _)| Self::Page(*page)).collect();

@@ -57,7 +57,7 @@ impl Default for Settings {
             path: Some(PathBuf::from("state/visits.db")),
             max_visits: 200_000,
             max_plain: 100_000,
-            keep: Duration::from_secs(7 * 86_400),
+            keep: Duration::from_hours(7 * 24),
             shards: 64,
             write_every: Duration::from_secs(1),
             max_bytes: 1 << 30,
@@ -121,6 +121,7 @@ impl Visits {
     }
 
     /// Counts a page view; opens its visit if there is none of that id.
+    #[expect(clippy::needless_pass_by_value, reason = "a view is made for this call and of no use after it")]
     pub fn page(&self, view: PageView<'_>) -> Arc<Visit> {
         self.table.page(&view)
     }
@@ -185,12 +186,12 @@ impl Visits {
 
     /// Links an order to a visit; the newest visit that names an order has it.
     pub fn link_order(&self, visit: Uuid, order: &str) -> Option<Arc<Visit>> {
-        self.table.change(visit, |visit| link(&mut visit.orders, order))
+        self.table.link(visit, Key::Order(order.into()), |visit| link(&mut visit.orders, order))
     }
 
     /// Links a hashed external id to a visit; the newest visit that names it has it.
     pub fn link_external(&self, visit: Uuid, hash: &str) -> Option<Arc<Visit>> {
-        self.table.change(visit, |visit| link(&mut visit.externals, hash))
+        self.table.link(visit, Key::External(hash.into()), |visit| link(&mut visit.externals, hash))
     }
 
     /// Visits of a `utm_content` (of any, if `None`), newest seen first, at most `limit`. Walks all visits.

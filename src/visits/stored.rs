@@ -89,7 +89,7 @@ struct StoredVerdict {
 
 impl Stored {
     pub(super) fn of(visit: &Visit) -> Self {
-        let texts = |list: &[Arc<str>]| list.iter().map(|text| text.to_string()).collect();
+        let texts = |list: &[Arc<str>]| list.iter().map(ToString::to_string).collect();
         let utm = visit.utm.clone();
         Self {
             id: visit.id.as_u128(),
@@ -224,5 +224,5 @@ fn bare_url(url: &str) -> String {
 
 /// Whether a text could hold an address of a mailbox: an at sign, plain or percent-encoded (once or more often).
 fn contacts(text: &str) -> bool {
-    text.contains('@') || text.contains("40") && text.contains('%')
+    text.contains('@') || text.contains("%40") || (text.contains("%25") && text.contains("40"))
 }

@@ -2,6 +2,7 @@
 //! its visit that was seen longest ago, nearly: a queue with a second chance, so the order is exact only among visits
 //! that were not seen again. Must not know the disk.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::collections::VecDeque;
@@ -67,13 +68,10 @@ impl Table {
     /// Counts a page view; opens the visit where there is none.
     pub(super) fn page(&self, view: &PageView<'_>) -> Arc<Visit> {
         let Some(mut shard) = self.shard(view.visit) else { return Arc::new(Visit::opened(view)) };
-        match shard.visits.remove(&view.visit) {
-            Some(known) => self.put(&mut shard, Some(&known), |visit| visit.view(view), &known),
-            None => {
-                let opened = Arc::new(Visit::opened(view));
-                self.put(&mut shard, None, |_| (), &opened)
-            }
+        if let Some(known) = shard.visits.remove(&view.visit) {
+            return self.put(&mut shard, Some(&known), |visit| visit.view(view), &known);
         }
+        self.put(&mut shard, None, |_| (), &Arc::new(Visit::opened(view)))
     }
 
     /// Changes a visit that is there.
@@ -81,6 +79,15 @@ impl Table {
         let mut shard = self.shard(id)?;
         let known = shard.visits.remove(&id)?;
         Some(self.put(&mut shard, Some(&known), change, &known))
+    }
+
+    /// Changes a visit that is there and gives it a key, even one that it had before and lost to another.
+    pub(super) fn link(&self, id: Uuid, key: Key, change: impl FnOnce(&mut Visit)) -> Option<Arc<Visit>> {
+        let mut shard = self.shard(id)?;
+        let known = shard.visits.remove(&id)?;
+        let visit = self.put(&mut shard, Some(&known), change, &known);
+        self.index.give(key, id);
+        Some(visit)
     }
 
     /// Puts a visit read from disk back, unless it is known already.
@@ -107,7 +114,7 @@ impl Table {
             let shard = lock(shard);
             let wanted = |visit: &&Arc<Visit>| utm_content.is_none_or(|content| visit.utm.content.as_deref() == Some(content));
             found.extend(shard.visits.values().filter(wanted).cloned());
-            found.sort_by(|a, b| (b.last_seen, b.id).cmp(&(a.last_seen, a.id)));
+            found.sort_by_key(|visit| Reverse((visit.last_seen, visit.id)));
             found.truncate(limit);
         }
         found
@@ -171,16 +178,18 @@ impl Table {
         visit
     }
 
+    /// Takes away the keys a visit has no more, gives it those it has anew. Its cookies and its client are given again
+    /// each time, since the newest visit has them; a link that went to another visit stays there.
     fn reindex(&self, known: Option<&Visit>, visit: &Visit) {
         let keys = Key::all_of(visit);
-        if let Some(known) = known {
-            let kept: HashSet<&Key> = keys.iter().collect();
-            for key in Key::all_of(known).iter().filter(|key| !kept.contains(key)) {
-                self.index.take(key, visit.id);
-            }
+        let before = known.map(Key::all_of).unwrap_or_default();
+        let kept: HashSet<&Key> = keys.iter().collect();
+        for key in before.iter().filter(|key| !kept.contains(key)) {
+            self.index.take(key, visit.id);
         }
-        for key in keys {
-            self.index.give(key, visit.id);
+        let before: HashSet<&Key> = before.iter().collect();
+        for key in keys.iter().filter(|key| key.is_shared() || !before.contains(key)) {
+            self.index.give(key.clone(), visit.id);
         }
     }
 
@@ -222,7 +231,9 @@ impl Shard {
         if pool.members <= pool.bound {
             return None;
         }
-        while let Some((id, seen)) = pool.queue.pop_front() {
+        // Each entry gets one second chance, so twice the queue is the end of it.
+        for _ in 0..=pool.queue.len().saturating_mul(2) {
+            let (id, seen) = pool.queue.pop_front()?;
             match self.visits.get(&id) {
                 Some(visit) if visit.is_kept() != kept => {}
                 Some(visit) if visit.last_seen > seen || id == newest => pool.queue.push_back((id, visit.last_seen)),
