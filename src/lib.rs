@@ -41,6 +41,7 @@ pub mod demo;
 pub mod event;
 pub mod fact;
 pub mod fault;
+pub mod inject;
 
 pub mod seal;
 pub mod telemetry;
