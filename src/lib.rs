@@ -49,6 +49,8 @@ pub mod ledger;
 pub mod lists;
 pub mod proxy;
 pub mod rules;
+pub mod inject;
+
 pub mod seal;
 pub mod server;
 pub mod spool;

@@ -1,0 +1,138 @@
+//! The heads around an injected page: which requests are navigations, what the site is asked for, and what the answer
+//! may still say of itself once a page carries an id of its own. Must not know the body.
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Method;
+use http::header;
+
+use crate::inject::plan::Coding;
+use crate::inject::plan::Injection;
+
+/// Whether a person's browser asks for a document to show: a GET with `Sec-Fetch-Dest: document` (Fetch Metadata);
+/// without fetch metadata, one that accepts `text/html` and is no `XMLHttpRequest`.
+pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
+    if method != Method::GET {
+        return false;
+    }
+    if let Some(destination) = headers.get("sec-fetch-dest") {
+        return destination == "document";
+    }
+    let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|field| field.to_str().ok());
+    accepts.into_iter().any(|field| field.to_ascii_lowercase().contains("text/html"))
+        && !headers.get("x-requested-with").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"xmlhttprequest"))
+}
+
+/// Asks the site for a whole, fresh page in a coding that can be injected, never one that the visitor did not offer.
+/// For navigations only.
+pub fn prepare_request(headers: &mut HeaderMap) {
+    for name in [
+        header::IF_NONE_MATCH,
+        header::IF_MODIFIED_SINCE,
+        header::IF_MATCH,
+        header::IF_UNMODIFIED_SINCE,
+        header::RANGE,
+        header::IF_RANGE,
+    ] {
+        headers.remove(name);
+    }
+    let coding = if accepts_gzip(headers) { "gzip" } else { "identity" };
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding));
+}
+
+/// Whether the visitor accepts gzip (RFC 9110, section 12.5.3): named with a weight above 0, or covered by `*`.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let mut any = false;
+    for item in headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|field| field.to_str().ok()).flat_map(|f| f.split(','))
+    {
+        let mut parts = item.split(';').map(str::trim_ascii);
+        let name = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        let wanted = weight.is_none_or(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0));
+        if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
+            return wanted;
+        }
+        any |= name == "*" && wanted;
+    }
+    any
+}
+
+/// Rewrites the answer's head for a page that carries an id: nothing that lets a cache share it or a browser
+/// revalidate it, and no length or digest of other bytes. The length is left to [`InjectBody`](crate::inject::InjectBody),
+/// whose `size_hint` is exact as soon as it can be.
+pub fn rewrite_head(headers: &mut HeaderMap, injection: &Injection, _snippet_len: usize) {
+    const STALE: [&str; 12] = [
+        "etag",
+        "last-modified",
+        "content-md5",
+        "digest",
+        "repr-digest",
+        "content-digest",
+        "accept-ranges",
+        "age",
+        "expires",
+        "pragma",
+        "surrogate-control",
+        "cdn-cache-control",
+    ];
+    for name in STALE {
+        headers.remove(HeaderName::from_static(name));
+    }
+    headers.remove(header::CONTENT_LENGTH);
+    let stored = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|field| field.to_str().ok());
+    let no_store = stored.into_iter().flat_map(|f| f.split(',')).any(|word| word.trim_ascii().eq_ignore_ascii_case("no-store"));
+    let caching = if no_store { "private, no-cache, no-store" } else { "private, no-cache" };
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+    if injection.coding == Coding::Gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inject::csp::Way;
+
+    fn fields(list: &[(&'static str, &'static str)]) -> HeaderMap {
+        list.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn only_documents_are_navigations() {
+        let html = ("accept", "text/html,*/*");
+        assert!(is_navigation(&Method::GET, &fields(&[("sec-fetch-dest", "document")])));
+        assert!(is_navigation(&Method::GET, &fields(&[html])));
+        for other in
+            [&[html, ("sec-fetch-dest", "iframe")][..], &[html, ("x-requested-with", "XMLHttpRequest")], &[("accept", "*/*")]]
+        {
+            assert!(!is_navigation(&Method::GET, &fields(other)));
+        }
+        assert!(!is_navigation(&Method::HEAD, &fields(&[html])));
+    }
+
+    #[test]
+    fn gzip_is_asked_for_only_if_the_visitor_offers_it() {
+        for (offer, asked) in [("br, gzip;q=0.5", "gzip"), ("gzip;q=0, *", "identity"), ("br", "identity"), ("*", "gzip")] {
+            let mut headers = fields(&[("accept-encoding", offer), ("range", "bytes=0-1"), ("if-none-match", "\"a\"")]);
+            prepare_request(&mut headers);
+            assert_eq!(headers.get("accept-encoding").expect("a field"), asked);
+            assert_eq!(headers.len(), 1);
+        }
+    }
+
+    #[test]
+    fn an_injected_page_cannot_be_shared_or_revalidated() {
+        let mut headers = fields(&[
+            ("etag", "\"a\""),
+            ("last-modified", "x"),
+            ("age", "1"),
+            ("cache-control", "public, max-age=60, No-Store"),
+            ("content-length", "12"),
+            ("content-encoding", "x-gzip"),
+        ]);
+        let injection = Injection { way: Way::External, coding: Coding::Gzip, beacon: true };
+        rewrite_head(&mut headers, &injection, 10);
+        assert_eq!(headers, fields(&[("cache-control", "private, no-cache, no-store"), ("content-encoding", "gzip")]));
+    }
+}

@@ -1,0 +1,132 @@
+//! The markup that goes into a page: the stub with the page's data, and the reference to the tag. Every value is
+//! encoded for its place: JSON first, then an HTML attribute. Must not know where it goes.
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::inject::Settings;
+use crate::inject::csp;
+use crate::inject::csp::Way;
+use crate::inject::tag;
+use crate::verdict::Consent;
+use crate::verdict::PixelAction;
+
+/// What the tag learns about the page view.
+#[derive(Clone, Copy, Debug)]
+pub struct PageData<'a> {
+    /// The page view's id, shared by browser and server events.
+    pub page: Uuid,
+    /// The sealed page token.
+    pub token: &'a str,
+    /// What is done with the Pixel.
+    pub pixel: PixelAction,
+    /// How far the visitor agreed to measurement.
+    pub consent: Consent,
+}
+
+/// The same on the wire; the order of the fields is part of the format.
+#[derive(Serialize)]
+struct Island<'a> {
+    p: &'a str,
+    t: &'a str,
+    x: &'static str,
+    c: Consent,
+    u: &'a str,
+}
+
+/// The markup for one page view; empty where there is no way in.
+pub fn snippet(settings: &Settings, data: &PageData<'_>, way: &Way) -> Bytes {
+    let mut hex = [0; uuid::fmt::Simple::LENGTH];
+    let page = data.page.simple().encode_lower(&mut hex);
+    let island = Island { p: page, t: data.token, x: data.pixel.name(), c: data.consent, u: &settings.prefix };
+    // A struct of texts always serialises; were it not so, the page goes without data and the stub stops.
+    let json = ascii_json(&serde_json::to_string(&island).unwrap_or_default());
+    let mut out = String::with_capacity(1280);
+    match way {
+        Way::Inline { nonce } => {
+            open(&mut out, nonce.as_deref());
+            attribute(&mut out, "data-cs", &json);
+            out.push('>');
+            out.push_str(tag::stub());
+            out.push_str("</script>");
+            open(&mut out, nonce.as_deref());
+            out.push_str(" async");
+            source(&mut out, &settings.prefix, "/t.js");
+            out.push_str("></script>");
+        }
+        Way::External => {
+            open(&mut out, None);
+            source(&mut out, &settings.prefix, "/s.js");
+            attribute(&mut out, "data-cs", &json);
+            out.push_str("></script>");
+        }
+        Way::Nothing => {}
+    }
+    Bytes::from(out)
+}
+
+fn open(out: &mut String, nonce: Option<&str>) {
+    out.push_str("<script");
+    if let Some(nonce) = nonce.filter(|nonce| csp::is_nonce(nonce)) {
+        attribute(out, "nonce", nonce);
+    }
+}
+
+fn source(out: &mut String, prefix: &str, file: &str) {
+    out.push_str(" src=\"");
+    for byte in prefix.bytes() {
+        match byte {
+            b'&' => out.push_str("&amp;"),
+            b'!'..=b'~' if !matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'?' | b'#') => out.push(char::from(byte)),
+            other => {
+                let _ = write!(out, "%{other:02X}");
+            }
+        }
+    }
+    out.push_str(file);
+    out.push_str("?v=");
+    out.push_str(tag::script_hash());
+    out.push('"');
+}
+
+/// One quoted attribute with its leading space.
+fn attribute(out: &mut String, name: &str, value: &str) {
+    out.push(' ');
+    out.push_str(name);
+    out.push_str("=\"");
+    encode(out, value);
+    out.push('"');
+}
+
+/// Printable ASCII for a quoted attribute.
+fn encode(out: &mut String, value: &str) {
+    for character in value.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+}
+
+/// The same JSON in printable ASCII (line separators and all), so that the page's encoding does not matter and no
+/// parser rewrites a control character.
+fn ascii_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for character in json.chars() {
+        if matches!(character, ' '..='~') {
+            out.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+    }
+    out
+}
