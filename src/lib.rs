@@ -45,12 +45,11 @@ pub mod event;
 pub mod fact;
 pub mod facts;
 pub mod fault;
+pub mod inject;
 pub mod ledger;
 pub mod lists;
 pub mod proxy;
 pub mod rules;
-pub mod inject;
-
 pub mod seal;
 pub mod server;
 pub mod spool;
