@@ -31,6 +31,8 @@ pub(super) const DELIVERED: i64 = 3;
 
 /// Why an event older than Meta takes is parked.
 const TOO_OLD: &str = "too_old";
+/// Bytes of bodies that a page of the file holds, at least.
+const PAGE: usize = 4_000;
 /// Rows forgotten by one sweep at most, so that a sweep never holds up commits for long.
 const FORGOTTEN_AT_ONCE: i64 = 5_000;
 
@@ -127,9 +129,11 @@ impl Keeper {
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 
-    /// Refuses to take more where only the reserve is left.
-    pub(super) fn check_room(&self) -> Result<(), SpoolError> {
-        if self.used_pages()? >= self.soft_pages { Err(SpoolError::Full(None)) } else { Ok(()) }
+    /// Refuses bodies of so many bytes where they would reach into the reserve. Seen before writing, since SQLite answers
+    /// a full file by rolling back the whole transaction, and with it the calls of others.
+    pub(super) fn check_room(&self, bytes: usize) -> Result<(), SpoolError> {
+        let wanted = i64::try_from(bytes / PAGE).unwrap_or(i64::MAX);
+        if self.used_pages()?.saturating_add(wanted) >= self.soft_pages { Err(SpoolError::Full(None)) } else { Ok(()) }
     }
 
     pub(super) fn claim(&mut self, destination: &Arc<str>, now: UnixMillis, limit: usize) -> Result<Vec<DueEvent>, SpoolError> {

@@ -239,6 +239,20 @@ async fn an_event_larger_than_the_whole_bound_is_refused_alone() {
 }
 
 #[tokio::test]
+async fn calls_that_share_a_transaction_fail_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(&Settings { max_bytes: 300_000, ..settings(folder.path()) }).unwrap();
+    let mut huge = event("huge", Source::Browser, NewState::Due);
+    huge.body = "b".repeat(1_000_000);
+    let one = |id: &str| vec![event(id, Source::Browser, NewState::Due)];
+    let (before, failed, after) =
+        tokio::join!(spool.commit(NOW, one("before")), spool.commit(NOW, vec![huge]), spool.commit(NOW, one("after")));
+    assert_eq!((before.unwrap(), after.unwrap()), (vec![Taken::New], vec![Taken::New]));
+    assert!(failed.unwrap_err().is_passing());
+    assert_eq!(spool.status().await.unwrap().due, 2);
+}
+
+#[tokio::test]
 async fn every_file_is_its_owners_alone() {
     let (folder, spool) = fresh();
     take(&spool, event("a", Source::Browser, NewState::Due)).await;
