@@ -64,7 +64,7 @@ pub(super) fn event(node: &Node, faults: &Faults) -> Option<Decision> {
         ("forward", _) => Some(Decision::Forward),
         ("suppress", _) => Some(Decision::Suppress),
         ("hold", Some(body)) => hold(body, faults),
-        ("modify", Some(body)) => modify(body, faults),
+        ("modify", Some(body)) => Some(modify(body, faults)),
         ("hold", None) => {
             let hint = "write `{ hold: { until: js_proof, for: 15m, on_timeout: suppress } }`".to_owned();
             faults.at(at, "`hold` does not say until when", Some(hint));
@@ -136,7 +136,7 @@ fn hold(body: &Node, faults: &Faults) -> Option<Decision> {
     Some(Decision::Hold { until: until?, patience: patience?, then: then?, replay_on })
 }
 
-fn modify(body: &Node, faults: &Faults) -> Option<Decision> {
+fn modify(body: &Node, faults: &Faults) -> Decision {
     let section = Section::of(body, faults);
     let rename = section.parsed("rename", "an event name of 1 to 50 characters", |name| {
         (1..=50).contains(&name.chars().count()).then(|| name.to_owned())
@@ -145,11 +145,11 @@ fn modify(body: &Node, faults: &Faults) -> Option<Decision> {
     let set = section.node("set").map(|node| set(node, faults)).unwrap_or_default();
     let opt_out = section.flag("opt_out").unwrap_or(false);
     section.finish();
-    let change = Change { rename, drop, set, opt_out };
-    if change == Change::default() {
+    if ["rename", "drop", "set", "opt_out"].iter().all(|key| section.node(key).is_none()) {
         faults.at(body, "`modify` changes nothing", Some("it knows `rename`, `drop`, `set` and `opt_out`".to_owned()));
     }
-    Some(Decision::Modify(Arc::new(change)))
+    let change = Change { rename, drop, set, opt_out };
+    Decision::Modify(Arc::new(change))
 }
 
 fn path(node: &Node, faults: &Faults) -> Option<String> {

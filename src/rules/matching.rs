@@ -129,13 +129,13 @@ impl Scope<'_> {
             "contains" => self.literal(subject, node).and_then(text).map(Test::Contains),
             "starts_with" => self.literal(subject, node).and_then(text).map(Test::StartsWith),
             "ends_with" => self.literal(subject, node).and_then(text).map(Test::EndsWith),
-            "missing" => match node.value {
-                Value::Bool(flag) => Some(Test::Missing(flag)),
-                _ => {
+            "missing" => {
+                let Value::Bool(flag) = node.value else {
                     self.faults.at(node, "`missing` must be `true` or `false`", None);
-                    None
-                }
-            },
+                    return None;
+                };
+                Some(Test::Missing(flag))
+            }
             other => {
                 let hint = match nearest(other, OPERATORS) {
                     Some(name) => format!("did you mean `{name}`?"),
@@ -213,6 +213,11 @@ impl Scope<'_> {
     }
 
     fn word(&self, subject: &Subject, node: &Node, word: &str, words: &[&str]) -> Option<Literal> {
+        if word == "unknown" && words.contains(&word) {
+            let hint = Some("what is not known never counts; leave the clause out".to_owned());
+            self.faults.at(node, format!("no condition can ask whether `{}` is unknown", name_of(subject)), hint);
+            return None;
+        }
         if words.contains(&word) {
             return Some(Literal::Text(word.into()));
         }

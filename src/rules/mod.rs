@@ -45,9 +45,12 @@ pub struct Policy {
 
 impl Policy {
     /// The rules that come with the program.
+    ///
+    /// # Panics
+    /// Never: the text is part of the program, and a test loads it.
     pub fn shipped() -> Self {
         let shipped = Self::parse(SHIPPED_NAME, SHIPPED, Path::new("."));
-        #[expect(clippy::expect_used, reason = "the text is part of the program, and a test loads it")]
+        #[expect(clippy::expect_used, reason = "a test loads the shipped text")]
         shipped.expect("the shipped rules load")
     }
 

@@ -191,7 +191,8 @@ pub(super) fn word<T>(
             Some(name) => format!("did you mean `{name}`?"),
             None => format!("one of {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
         };
-        section.faults().at(node, format!("unknown {key} `{text}`"), Some(hint));
+        let what = if key == "as" { "class" } else { key };
+        section.faults().at(node, format!("unknown {what} `{text}`"), Some(hint));
     }
     value
 }

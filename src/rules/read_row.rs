@@ -51,6 +51,11 @@ pub(super) fn mode(section: &Section<'_>) -> RuleMode {
     word(section, "mode", &["shadow", "enforce"], of_name).unwrap_or_default()
 }
 
+fn category(section: &Section<'_>) -> Category {
+    let names: Vec<&'static str> = Category::ALL.iter().map(|category| category.name()).collect();
+    word(section, "category", &names, Category::of_name).unwrap_or(Category::Nothing)
+}
+
 impl<'a> Reader<'a> {
     /// A reader that has seen no row yet.
     pub(super) fn new(path: &'a str, faults: &'a Faults, warnings: &'a Faults, scope: Scope<'a>, groups: &'a [Group]) -> Self {
@@ -65,7 +70,7 @@ impl<'a> Reader<'a> {
         let class =
             word(&section, "as", &["skip", "allow", "deny"], |name| Class::of_name(name).filter(|class| *class != Class::Visit));
         self.require(&section, node, "as");
-        let category = self.category(&section);
+        let category = category(&section);
         let cases = self.cases(&section);
         section.finish();
         Some(Classify { id: id?, condition: condition?, class: class?, category, cases })
@@ -79,7 +84,7 @@ impl<'a> Reader<'a> {
         self.require(&section, node, "points");
         let points = section.number("points", -100..=100).and_then(|points| i16::try_from(points).ok());
         let group = self.group(&section, node);
-        let category = self.category(&section);
+        let category = category(&section);
         let certainty = word(&section, "certainty", &["proof", "probable"], |name| match name {
             "proof" => Some(Certainty::Proof),
             "probable" => Some(Certainty::Probable),
@@ -152,7 +157,7 @@ impl<'a> Reader<'a> {
     fn bands(&self, node: &Node) -> Vec<Band> {
         match &node.value {
             Value::Text(name) => self.band(node, name).into_iter().collect(),
-            Value::List(items) => items.iter().flat_map(|item| self.bands(item)).collect(),
+            Value::List(items) if !items.is_empty() => items.iter().flat_map(|item| self.bands(item)).collect(),
             Value::Map(entries) => match entries.as_slice() {
                 [(key, node)] if key.name == "any_of" && matches!(node.value, Value::List(_)) => self.bands(node),
                 _ => {
@@ -217,11 +222,6 @@ impl<'a> Reader<'a> {
     fn required_match(&self, section: &Section<'_>, node: &Node) -> Option<Condition> {
         self.require(section, node, "match");
         section.node("match").map(|node| self.scope.condition(node))
-    }
-
-    fn category(&self, section: &Section<'_>) -> Category {
-        let names: Vec<&'static str> = Category::ALL.iter().map(|category| category.name()).collect();
-        word(section, "category", &names, Category::of_name).unwrap_or(Category::Nothing)
     }
 
     fn group(&self, section: &Section<'_>, node: &Node) -> Option<usize> {

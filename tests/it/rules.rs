@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
+use clicksieve::fact::FactName;
+use clicksieve::fact::Type;
 use clicksieve::fault::Fault;
 use clicksieve::rules::Policy;
 
@@ -27,7 +29,7 @@ fn load(file: &Path) -> Result<Policy, Vec<Fault>> {
 }
 
 fn text(faults: &[Fault]) -> String {
-    faults.iter().map(|fault| format!("{fault}\n")).collect()
+    faults.iter().flat_map(|fault| [fault.to_string(), "\n".to_owned()]).collect()
 }
 
 #[test]
@@ -59,4 +61,25 @@ fn the_rule_files_in_the_documentation_load_and_their_cases_hold() {
             Policy::parse("docs/rules.md", block, Path::new(".")).unwrap_or_else(|faults| panic!("{block}\n{}", text(&faults)));
         assert_eq!(text(&policy.run_cases()), "", "{block}");
     }
+}
+
+/// The row of the documentation's table for one fact.
+fn row(fact: FactName) -> String {
+    let kind = match fact.kind() {
+        Type::Bool => "`true` or `false`".to_owned(),
+        Type::Number => "number".to_owned(),
+        Type::Duration => "duration".to_owned(),
+        Type::Text => "text".to_owned(),
+        Type::Address => "address".to_owned(),
+        Type::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" "),
+    };
+    format!("| `{}` | {kind} | {} |", fact.name(), fact.says())
+}
+
+#[test]
+fn the_documentation_lists_every_fact() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md")).unwrap();
+    let missing: String =
+        FactName::ALL.iter().map(|fact| row(*fact)).filter(|row| !page.contains(row)).map(|row| row + "\n").collect();
+    assert_eq!(missing, "", "put these rows into the table of docs/rules.md:\n{missing}");
 }
