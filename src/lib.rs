@@ -37,6 +37,7 @@
 
 pub mod click;
 pub mod clock;
+pub mod collect;
 pub mod config;
 pub mod cookie;
 pub mod delivery;

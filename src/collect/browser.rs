@@ -1,0 +1,321 @@
+//! The tag's door: `POST {prefix}/e`. What matters (address, agent, time) comes from the connection and the head; the
+//! body names events of a page view that its sealed token proves. Must not know the Graph-compatible door's callers.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::Response;
+use http::header::CONTENT_TYPE;
+use http::header::HOST;
+use http::header::ORIGIN;
+use http::header::SET_COOKIE;
+use http::header::USER_AGENT;
+use http::request::Parts;
+use http_body_util::Full;
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::click::Scheme;
+use crate::clock::UnixMillis;
+use crate::collect::Collector;
+use crate::collect::Destination;
+use crate::collect::decide::Case;
+use crate::collect::graph;
+use crate::collect::reply;
+use crate::collect::reply::Refusal;
+use crate::cookie;
+use crate::event::Event;
+use crate::event::EventId;
+use crate::event::Source;
+use crate::event::parse;
+use crate::event::user;
+use crate::fact::Facts;
+use crate::fact::Page;
+use crate::fact::Proof;
+use crate::seal::PageToken;
+use crate::spool::Release;
+use crate::verdict::Band;
+use crate::verdict::Consent;
+use crate::verdict::PixelAction;
+use crate::verdict::Verdict;
+use crate::visits::Visit;
+
+/// What the items of one post have brought together.
+struct Post<'a> {
+    room: &'a Collector,
+    head: &'a Parts,
+    peer: Option<IpAddr>,
+    now: UnixMillis,
+    token: PageToken,
+    /// The token is past its life: events are taken, but prove nothing.
+    expired: bool,
+    visit: Option<Arc<Visit>>,
+    user_data: Map<String, Value>,
+    cases: Vec<Case>,
+    cookies: Vec<String>,
+    renewed: Option<Uuid>,
+}
+
+pub(super) async fn answer(
+    room: &Collector,
+    head: &Parts,
+    peer: Option<IpAddr>,
+    body: &Bytes,
+) -> Result<Response<Full<Bytes>>, Refusal> {
+    check_head(room, head, body)?;
+    let bad = |reason| Refusal::new(400, reason, 100, reason);
+    let body: Value = serde_json::from_slice(body).map_err(|_| bad("not_json"))?;
+    let text = body.get("t").and_then(Value::as_str).ok_or_else(|| bad("no_token"))?;
+    let items = body.get("k").and_then(Value::as_array).ok_or_else(|| bad("no_items"))?;
+    if items.len() > room.settings.items {
+        return Err(bad("too_many_items"));
+    }
+    let token = room.keys.open_page(text).map_err(|_| Refusal::new(403, "token", 100, "token"))?;
+    let now = room.clock.now();
+    let age = now.since(token.issued);
+    if age > room.settings.token_grace {
+        return Err(Refusal::new(403, "token_expired", 100, "token expired"));
+    }
+    if !room.may_post(token.visit, now) {
+        return Err(Refusal::new(429, "rate", 4, "too many posts"));
+    }
+    let visit = room.visits.find_page(token.page).or_else(|| room.visits.find(token.visit));
+    let mut post = Post {
+        room,
+        head,
+        peer,
+        now,
+        token,
+        expired: age > room.settings.token_life,
+        visit,
+        user_data: Map::new(),
+        cases: Vec::new(),
+        cookies: Vec::new(),
+        renewed: None,
+    };
+    for item in items {
+        post.item(item).await?;
+    }
+    room.take(now, &post.cases).await?;
+    Ok(post.finish())
+}
+
+fn check_head(room: &Collector, head: &Parts, body: &Bytes) -> Result<(), Refusal> {
+    let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let kind = text(CONTENT_TYPE).unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if !matches!(kind, "text/plain" | "application/json") {
+        return Err(Refusal::new(415, "content_type", 100, "content type"));
+    }
+    if body.len() > room.settings.body_limit {
+        return Err(Refusal::new(413, "body_too_large", 100, "body too large"));
+    }
+    let host = text(HOST).or_else(|| head.uri.authority().map(http::uri::Authority::as_str));
+    let origin = text(ORIGIN).map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
+    match (origin, host) {
+        (Some(origin), host) if host.is_none_or(|host| !host.eq_ignore_ascii_case(origin)) => {
+            Err(Refusal::new(403, "origin", 100, "origin"))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Post<'_> {
+    async fn item(&mut self, item: &Value) -> Result<(), Refusal> {
+        match item.get("k").and_then(Value::as_str) {
+            Some("match") => {
+                if let Some(data) = item.get("data").and_then(Value::as_object) {
+                    self.user_data.extend(user::clean(data, &self.room.settings.user).user_data);
+                }
+            }
+            Some("event") => {
+                if let Some(case) = self.event(item) {
+                    self.cases.push(case);
+                } else {
+                    self.room.metrics.refused_events.with(&[("reason", "invalid_item")]).inc();
+                }
+            }
+            Some("proof") => self.proof(item).await?,
+            Some("consent") => self.consent(item).await?,
+            Some("renew") => {
+                let page = Uuid::now_v7();
+                self.visit = self.room.visits.renew(self.token.visit, page, self.now).or(self.visit.take());
+                self.renewed = Some(page);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, item: &Value) -> Option<Case> {
+        let text = |key: &str| item.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let consent = self.visit.as_ref().map_or(Consent::NotRequired, |visit| visit.consent);
+        let waits = consent == Consent::Waiting || (self.room.settings.consent_required && consent != Consent::Granted);
+        if waits {
+            return None;
+        }
+        let name = text("name").filter(|name| name.chars().count() <= 50 && !name.chars().any(char::is_control))?;
+        let mut stripped = 0;
+        let empty = Map::new();
+        let params = item.get("params").and_then(Value::as_object).unwrap_or(&empty);
+        let claimed = item.get("time").and_then(Value::as_u64).unwrap_or_default();
+        let earliest = self.token.issued.seconds().saturating_sub(60);
+        let time = if (earliest..=self.now.seconds()).contains(&claimed) { claimed } else { self.now.seconds() };
+        let mut event = Event {
+            name: name.to_owned(),
+            time,
+            id: text("id").and_then(EventId::parse),
+            source: Source::Browser,
+            action_source: "website".to_owned(),
+            source_url: text("url").map(|url| parse::clean_link(url, &mut stripped)),
+            user_data: self.user_data.clone(),
+            custom_data: parse::clean_custom(params, &mut stripped),
+            extra: Map::new(),
+        };
+        if let Some(referrer) = text("ref") {
+            event.extra.insert("referrer_url".to_owned(), Value::from(parse::clean_link(referrer, &mut stripped)));
+        }
+        self.room.metrics.stripped_contact_data.inc_by(u64::from(stripped));
+        let id = self.id_of(item, &event)?;
+        if name == "Purchase" && !parse::has_amount(&event.custom_data) {
+            return None;
+        }
+        self.complete(&mut event);
+        if let (Some(visit), Some(order)) = (&self.visit, event.order()) {
+            self.room.visits.link_order(visit.id, &order);
+        }
+        let agent = self.head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+        let (class, score, pixel) = (self.token.class, self.token.score, self.token.pixel);
+        let band = band_of(score.points());
+        Some(Case {
+            aliases: Vec::new(),
+            visit: self.visit.clone(),
+            page: Some(self.token.page),
+            landing: Some(Arc::new(Verdict { class, score, band, pixel, ..Verdict::default() })),
+            joined_by: self.visit.is_some().then_some("token"),
+            fired: text("pixel") == Some("fired"),
+            network: self.room.sources.network(self.peer),
+            agent: self.room.sources.agent(agent),
+            destinations: self.destinations(item),
+            event,
+            id,
+        })
+    }
+
+    /// The id both halves agree on; `None` where the tag's differs from what the token proves.
+    fn id_of(&self, item: &Value, event: &Event) -> Option<EventId> {
+        let claimed = event.id.clone()?;
+        if item.get("own").and_then(Value::as_bool) == Some(true) {
+            return Some(claimed);
+        }
+        let n = item.get("n").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
+        let order = event.order().filter(|_| event.name == "Purchase").and_then(|order| EventId::of_order(&order));
+        let expected = order.unwrap_or_else(|| EventId::of_page(self.token.page, n));
+        (claimed == expected).then_some(claimed)
+    }
+
+    fn complete(&self, event: &mut Event) {
+        let mut set = |key: &str, value: Option<&str>| {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                event.user_data.insert(key.to_owned(), Value::from(value));
+            }
+        };
+        let headers = &self.head.headers;
+        set("client_ip_address", self.peer.map(|peer| peer.to_string()).as_deref());
+        set("client_user_agent", headers.get(USER_AGENT).and_then(|value| value.to_str().ok()));
+        set("fbp", cookie::find(headers, cookie::FBP).filter(|value| cookie::payload(value).is_some()));
+        set("fbc", cookie::find(headers, cookie::FBC).filter(|value| cookie::payload(value).is_some()));
+        if headers.get("sec-gpc").is_some_and(|value| value == "1") {
+            event.extra.insert("data_processing_options".to_owned(), json!(["LDU"]));
+            event.extra.insert("data_processing_options_country".to_owned(), json!(0));
+            event.extra.insert("data_processing_options_state".to_owned(), json!(0));
+        }
+        if let Some(visit) = &self.visit {
+            graph::complete(event, visit);
+        }
+    }
+
+    fn destinations(&self, item: &Value) -> Vec<Destination> {
+        let all = &self.room.settings.destinations;
+        let pixels = item.get("pixels").and_then(Value::as_array);
+        let named = |to: &&Destination| pixels.is_some_and(|pixels| pixels.iter().any(|pixel| pixel == to.pixel_id.as_str()));
+        let named: Vec<Destination> = all.iter().filter(named).cloned().collect();
+        if named.is_empty() { all.clone() } else { named }
+    }
+
+    async fn proof(&mut self, item: &Value) -> Result<(), Refusal> {
+        if self.expired {
+            return Ok(());
+        }
+        self.room.metrics.proofs.inc();
+        let fact = |key: &str| item.get("facts").and_then(|facts| facts.get(key)).and_then(Value::as_bool);
+        let page = Page { proof: Some(Proof::Present), webdriver: fact("webdriver"), interaction: fact("interaction") };
+        let Some(visit) = self.room.visits.report(self.token.visit, page, self.now) else { return Ok(()) };
+        let policy = self.room.policy.load();
+        let facts = Facts {
+            address: visit.address,
+            identity: visit.identity,
+            page: visit.page,
+            ..Facts::unknown(&visit.network, &visit.agent)
+        };
+        let fresh = policy.score(&facts);
+        let worse = fresh.band > visit.verdict.band;
+        let withheld = worse && fresh.pixel == PixelAction::Withhold;
+        self.visit = if worse { self.room.visits.settle(visit.id, Arc::new(fresh)) } else { Some(Arc::clone(&visit)) };
+        if withheld || visit.verdict.pixel == PixelAction::Withhold {
+            self.room.spool.suppress_held(visit.id, self.now).await?;
+        } else {
+            self.room.spool.release(visit.id, Release::Proof, self.now).await?;
+        }
+        Ok(())
+    }
+
+    async fn consent(&mut self, item: &Value) -> Result<(), Refusal> {
+        let granted = item.get("state").and_then(Value::as_str) == Some("granted");
+        let state = if granted { Consent::Granted } else { Consent::Waiting };
+        self.visit = self.room.visits.consent(self.token.visit, state, self.now).or(self.visit.take());
+        if !granted {
+            return Ok(());
+        }
+        self.room.spool.release(self.token.visit, Release::Consent, self.now).await?;
+        let host = self.head.headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let secure = self.head.headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https"));
+        let scheme = if secure { Scheme::Https } else { Scheme::Http };
+        if cookie::find(&self.head.headers, cookie::FBP).is_none() {
+            let (_, random) = Uuid::new_v4().as_u64_pair();
+            self.cookies.push(cookie::set_meta(cookie::FBP, &cookie::new_fbp(self.now, random), host, scheme));
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Response<Full<Bytes>> {
+        let verdict = self.visit.as_ref().map_or(self.token.pixel, |visit| visit.verdict.pixel);
+        let pixel = if self.room.settings.mode.enforces() { verdict } else { PixelAction::Leave };
+        let mut body = json!({ "ok": true, "pixel": pixel.name() });
+        if let (Some(page), Some(fields)) = (self.renewed, body.as_object_mut()) {
+            let mut nonce = [0; 12];
+            nonce.iter_mut().zip(Uuid::new_v4().into_bytes().into_iter().chain([0])).for_each(|(to, from)| *to = from);
+            let token = PageToken { page, issued: self.now, pixel, ..self.token };
+            fields.insert("p".to_owned(), Value::from(page.simple().to_string()));
+            fields.insert("t".to_owned(), Value::from(self.room.keys.seal_page(&token, nonce)));
+        }
+        let mut answer = reply::json(200, &body);
+        for value in self.cookies.iter().filter_map(|cookie| HeaderValue::from_str(cookie).ok()) {
+            answer.headers_mut().append(SET_COOKIE, value);
+        }
+        answer
+    }
+}
+
+/// The band of a token's score by the default bounds, for a visit that is no longer known.
+fn band_of(points: u8) -> Band {
+    match points {
+        0..=29 => Band::Human,
+        30..=59 => Band::Suspect,
+        60..=84 => Band::LikelyInvalid,
+        _ => Band::Invalid,
+    }
+}

@@ -1,0 +1,170 @@
+//! Conversion events come in here: from the page's tag and from the shop's back end in Meta's own wire format. Each is
+//! checked, hashed, joined to its visit, decided by the rules and committed; only then it is answered. Every answer is
+//! JSON. Must not know sockets or how events are delivered.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+use http_body_util::Full;
+use moka::sync::Cache;
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::clock::UnixMillis;
+use crate::event::user;
+use crate::facts::Sources;
+use crate::ledger::Ledger;
+use crate::rules::Policy;
+use crate::seal::Keys;
+use crate::spool::Spool;
+use crate::telemetry::Metrics;
+use crate::verdict::Mode;
+use crate::visits::Visits;
+
+mod browser;
+mod decide;
+mod graph;
+mod reply;
+
+/// A place events go to, as the collector sees it.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// The operator's name for it.
+    pub name: Arc<str>,
+    /// Meta's pixel or dataset id.
+    pub pixel_id: String,
+    /// Our key that back-end clients show; never Meta's token.
+    pub key: SecretString,
+}
+
+/// What the operator chose, and the collector's limits.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The path prefix of the tag and the collector on the shop's host.
+    pub prefix: String,
+    /// How far decisions reach.
+    pub mode: Mode,
+    /// Whether nothing is measured before the visitor agrees.
+    pub consent_required: bool,
+    /// Where events go.
+    pub destinations: Vec<Destination>,
+    /// The largest body of the tag: 64 KiB, what `sendBeacon` carries.
+    pub body_limit: usize,
+    /// The largest body of the Graph-compatible door: 4 MiB, 1,000 events of 4 KiB.
+    pub graph_body_limit: usize,
+    /// The most items of one post of the tag: a page sends a handful.
+    pub items: usize,
+    /// How long a page token proves its view; after it events are taken as unproven.
+    pub token_life: Duration,
+    /// How long an expired token still takes events; Meta refuses older ones.
+    pub token_grace: Duration,
+    /// The most posts of one visit per minute: far above what a person does.
+    pub posts_per_minute: u32,
+    /// How personal data is read.
+    pub user: user::Settings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            prefix: "/_cs".to_owned(),
+            mode: Mode::Observe,
+            consent_required: false,
+            destinations: Vec::new(),
+            body_limit: 64 << 10,
+            graph_body_limit: 4 << 20,
+            items: 64,
+            token_life: Duration::from_hours(24),
+            token_grace: Duration::from_hours(7 * 24),
+            posts_per_minute: 240,
+            user: user::Settings::default(),
+        }
+    }
+}
+
+/// The collector; one for the whole process.
+pub struct Collector {
+    settings: Settings,
+    policy: Arc<ArcSwap<Policy>>,
+    sources: Arc<Sources>,
+    visits: Arc<Visits>,
+    spool: Spool,
+    ledger: Ledger,
+    keys: Arc<Keys>,
+    metrics: Metrics,
+    clock: Clock,
+    /// Posts of a visit in its current minute; bounded, so that a flood of visits costs no memory.
+    posts: Cache<Uuid, Arc<Mutex<(UnixMillis, u32)>>>,
+}
+
+impl std::fmt::Debug for Collector {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Collector").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Collector {
+    /// A collector over the engines of the process.
+    #[expect(clippy::too_many_arguments, reason = "the engines are wired once, in `app`, each under its own name")]
+    pub fn new(
+        settings: Settings,
+        policy: Arc<ArcSwap<Policy>>,
+        sources: Arc<Sources>,
+        visits: Arc<Visits>,
+        spool: Spool,
+        ledger: Ledger,
+        keys: Arc<Keys>,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> Self {
+        let posts = Cache::builder().max_capacity(100_000).time_to_idle(MINUTE).build();
+        Self { settings, policy, sources, visits, spool, ledger, keys, metrics, clock, posts }
+    }
+
+    /// Answers `POST {prefix}/e`, the tag's post. `peer` is the visitor's address through trusted proxies.
+    pub async fn browser(&self, head: &Parts, peer: Option<IpAddr>, body: Bytes) -> Response<Full<Bytes>> {
+        browser::answer(self, head, peer, &body).await.unwrap_or_else(|refusal| {
+            self.metrics.refused_events.with(&[("reason", refusal.reason)]).inc();
+            refusal.to_tag()
+        })
+    }
+
+    /// Answers everything on the Graph-compatible listener, always with Graph-shaped JSON.
+    pub async fn graph(&self, head: &Parts, body: Bytes) -> Response<Full<Bytes>> {
+        graph::answer(self, head, &body).await.unwrap_or_else(|refusal| {
+            self.metrics.refused_events.with(&[("reason", refusal.reason)]).inc();
+            refusal.to_graph(&graph::trace())
+        })
+    }
+
+    /// Answers `GET {prefix}/t.js` and `{prefix}/s.js`, the tag's scripts.
+    pub fn script(&self, head: &Parts) -> Response<Full<Bytes>> {
+        let tag = include_bytes!("../inject/tag/t.js").as_slice();
+        let stub = include_bytes!("../inject/tag/stub.js").as_slice();
+        let script = if head.uri.path().ends_with("/s.js") { stub } else { tag };
+        // A URL with the script's hash never changes its meaning; one without is asked for again.
+        let versioned = head.uri.query().is_some_and(|query| query.starts_with("v="));
+        reply::script(script, versioned)
+    }
+
+    /// Whether a visit may post once more in this minute.
+    fn may_post(&self, visit: Uuid, now: UnixMillis) -> bool {
+        let window = self.posts.get_with(visit, || Arc::new(Mutex::new((now, 0))));
+        let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.since(window.0) >= MINUTE {
+            *window = (now, 0);
+        }
+        window.1 = window.1.saturating_add(1);
+        window.1 <= self.settings.posts_per_minute
+    }
+}

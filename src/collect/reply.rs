@@ -1,0 +1,88 @@
+//! Answers of both doors and the one table that turns refusals into them. Must not know events.
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::Response;
+use http::StatusCode;
+use http::header::CACHE_CONTROL;
+use http::header::CONTENT_TYPE;
+use http::header::RETRY_AFTER;
+use http_body_util::Full;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::event::parse::ParseError;
+use crate::spool::SpoolError;
+
+/// Why a post is refused; nothing of it was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    /// The label of the metric, and the tag's `error`.
+    pub(super) reason: &'static str,
+    pub(super) code: u32,
+    pub(super) subcode: Option<u32>,
+    pub(super) message: String,
+}
+
+impl Refusal {
+    pub(super) fn new(status: u16, reason: &'static str, code: u32, message: impl Into<String>) -> Self {
+        Self { status, reason, code, subcode: None, message: message.into() }
+    }
+
+    pub(super) fn to_tag(&self) -> Response<Full<Bytes>> {
+        self.finish(json(self.status, &json!({ "ok": false, "error": self.reason })))
+    }
+
+    pub(super) fn to_graph(&self, trace: &str) -> Response<Full<Bytes>> {
+        let kind = if self.code == 190 { "OAuthException" } else { "GraphMethodException" };
+        let mut error = json!({
+            "message": self.message, "type": kind, "code": self.code,
+            "is_transient": matches!(self.status, 429 | 503), "fbtrace_id": trace,
+        });
+        if let (Some(subcode), Some(fields)) = (self.subcode, error.as_object_mut()) {
+            fields.insert("error_subcode".to_owned(), Value::from(subcode));
+        }
+        self.finish(json(self.status, &json!({ "error": error })))
+    }
+
+    fn finish(&self, mut answer: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+        if matches!(self.status, 429 | 503) {
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("30"));
+        }
+        answer
+    }
+}
+
+impl From<ParseError> for Refusal {
+    fn from(error: ParseError) -> Self {
+        let message = format!("(#100) {error}");
+        Self { subcode: Some(error.subcode), ..Self::new(400, "invalid_event", 100, message) }
+    }
+}
+
+impl From<SpoolError> for Refusal {
+    fn from(error: SpoolError) -> Self {
+        let reason = if matches!(error, SpoolError::Full(_)) { "spool_full" } else { "spool" };
+        Self::new(503, reason, 2, "the event could not be stored; send it again later")
+    }
+}
+
+/// A JSON answer that no cache keeps.
+pub(super) fn json(status: u16, body: &Value) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(Bytes::from(body.to_string())));
+    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// A script of the tag.
+pub(super) fn script(body: &'static [u8], versioned: bool) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(Bytes::from_static(body)));
+    let cache = if versioned { "public, max-age=31536000, immutable" } else { "no-cache" };
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+    answer.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    answer
+}
