@@ -359,7 +359,7 @@ mod tests {
         for (before, after) in [
             ("<!DOCTYPE html><html><head>", "<title>x</title>"),
             ("\u{FEFF}<!doctype html>\n<HTML LANG='a>b'>\n<Head data-x=\">\" y=z/>", "<meta>"),
-            ("<!--><head>--><!-- <head> --!><html a=\"<head>\"><head/>", "x"),
+            ("<!--><!-- <head> --!><html a=\"<head>\"><head/>", "x"),
             ("<!--a-- ><head>--><head>", ""),
             ("<?xml version='1.0'?><![CDATA[<x]]><!---><!----><head\n>", "<p>"),
             ("</p><html><html x></ ?><head>", "<p>"),
