@@ -10,17 +10,10 @@
 
 mod graph_mock;
 mod harness;
+mod inject;
 mod layers;
 mod licences;
 mod proxy;
 mod rules;
 mod tag;
 mod visitors;
-//! All integration tests of the product, one binary; each room has a module.
-
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking; `clippy.toml` allows it in test functions only, not in their helpers"
-)]
-
-mod inject;
