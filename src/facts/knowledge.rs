@@ -187,15 +187,18 @@ impl Knowledge {
     }
 
     fn kind(&self, address: IpAddr, lists: ListSet, asn: Option<u32>) -> NetworkKind {
+        let bogon = self.bogons.lookup(address) != ListSet::default();
         if let Some((_, kind)) = self.kinds.iter().find(|(of_kind, _)| of_kind.0 & lists.0 != 0) {
-            return *kind;
+            // Published cloud feeds hold documentation networks (203.0.113.0/24); an operator may list private ones as an office.
+            let by_provider = matches!(kind, NetworkKind::Cloud | NetworkKind::Datacenter);
+            return if bogon && by_provider { NetworkKind::Bogon } else { *kind };
         }
         let announced_by = |numbers: &FxHashSet<u32>| asn.is_some_and(|asn| numbers.contains(&asn));
         if announced_by(&self.vpn) {
             NetworkKind::Vpn
         } else if announced_by(&self.datacenter) {
             NetworkKind::Datacenter
-        } else if self.bogons.lookup(address) != ListSet::default() {
+        } else if bogon {
             NetworkKind::Bogon
         } else if announced_by(&self.carriers) {
             NetworkKind::MobileCarrier
@@ -284,3 +287,6 @@ impl Loader<'_> {
         shipped(path).map_or_else(|| (path.to_owned(), Cow::Borrowed(&b"[]"[..])), |file| self.read(file))
     }
 }
+
+#[cfg(test)]
+mod tests;

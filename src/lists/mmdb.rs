@@ -72,3 +72,69 @@ impl Mmdb {
 fn refused(path: &str, error: &maxminddb::MaxMindDbError) -> Fault {
     Fault::of_file(path, format!("not a sound MaxMind DB: {error}")).hint("download the file again and compare its checksum")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lists::shipped;
+
+    fn folder() -> std::path::PathBuf {
+        [env!("CARGO_MANIFEST_DIR"), "tests", "it", "data", "mmdb"].iter().collect()
+    }
+
+    fn load(name: &str) -> Result<Mmdb, Fault> {
+        Mmdb::load(name, std::fs::read(folder().join(name)).unwrap())
+    }
+
+    #[test]
+    fn both_shapes_of_country_records_are_read() {
+        let nested = load("GeoLite2-Country-Test.mmdb").unwrap();
+        assert_eq!(nested.country("81.2.69.160".parse().unwrap()), Some(*b"GB"));
+        assert_eq!(nested.country("::ffff:81.2.69.160".parse().unwrap()), Some(*b"GB"));
+        let flat = Mmdb::embedded("country", shipped("country/user-country.mmdb").unwrap().bytes).unwrap();
+        assert_eq!(flat.country("217.0.0.1".parse().unwrap()), Some(*b"DE"));
+        assert_eq!(flat.country("127.0.0.1".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn the_announcing_system_is_read() {
+        let database = load("GeoLite2-ASN-Test.mmdb").unwrap();
+        assert_eq!(database.asn("1.128.0.1".parse().unwrap()), Some(1_221));
+        assert_eq!(database.organisation("1.128.0.1".parse().unwrap()), Some("Telstra Pty Ltd"));
+        assert_eq!(database.asn("10.0.0.1".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn broken_databases_are_refused_or_answer_nothing() {
+        let mut refused = 0;
+        for entry in std::fs::read_dir(folder()).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if !name.ends_with(".mmdb") || name.starts_with("GeoLite2") {
+                continue;
+            }
+            match load(&name) {
+                Err(fault) => {
+                    refused += 1;
+                    assert!(fault.hint.is_some(), "{fault}");
+                }
+                Ok(database) => {
+                    for address in ["1.1.1.1", "81.2.69.160", "::", "2001:db8::1", "255.255.255.255"] {
+                        let address = address.parse().unwrap();
+                        assert_eq!((database.asn(address), database.country(address)), (None, None), "{name}");
+                    }
+                }
+            }
+        }
+        assert!(refused >= 10, "{refused}");
+    }
+
+    #[test]
+    fn a_database_cut_short_anywhere_never_panics() {
+        let bytes = std::fs::read(folder().join("GeoLite2-ASN-Test.mmdb")).unwrap();
+        for length in (0..bytes.len()).step_by(97) {
+            if let Ok(database) = Mmdb::load("cut.mmdb", bytes[..length].to_vec()) {
+                database.asn("1.128.0.1".parse().unwrap());
+            }
+        }
+    }
+}

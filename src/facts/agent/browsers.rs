@@ -11,7 +11,7 @@ use crate::fact::Os;
 use crate::facts::agent::words::version_after;
 
 /// Marks of apps, the most particular first (Instagram and Messenger carry Facebook's marks too).
-const APPS: [(&str, InApp); 32] = [
+const APPS: [(&str, InApp); 31] = [
     ("Instagram", InApp::Instagram),
     ("FBAN/Messenger", InApp::Messenger),
     ("MessengerForiOS", InApp::Messenger),
@@ -38,7 +38,6 @@ const APPS: [(&str, InApp); 32] = [
     ("MicroMessenger", InApp::Wechat),
     ("GSA/", InApp::Google),
     ("; wv)", InApp::Other),
-    ("WhatsApp/", InApp::Other),
     ("KAKAOTALK", InApp::Other),
     ("NAVER(inapp", InApp::Other),
     ("Flipboard/", InApp::Other),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::fact::Agent;
 use crate::fact::AgentKind;
+use crate::fact::Os;
 
 /// Bytes of an agent that are looked at; real ones, in-app ones included, stay below 800.
 const LIMIT: usize = 1_024;
@@ -44,6 +45,11 @@ pub(super) fn read(robots: &Robots, agent: &str) -> Agent {
         read.family = Arc::from(words::family(word));
         read.robot = Some(Arc::from(word));
         read.in_app = None;
+    } else if read.kind == AgentKind::Unknown && words::is_old_phone(text) {
+        read.kind = AgentKind::Browser;
+        read.family = Arc::from("feature_phone");
+        read.os = read.os.or(Some(Os::Other));
+        read.mobile = true;
     } else if read.kind == AgentKind::Unknown && words::is_bare_product(text) {
         read.kind = AgentKind::Tool;
         read.family = Arc::from(words::family(text));

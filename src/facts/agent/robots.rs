@@ -13,8 +13,9 @@ use crate::fact::AgentKind;
 use crate::fault::Fault;
 
 /// Patterns of the lists that are people: the build of OPPO, realme and OnePlus phones, and Facebook's browser on Android
-/// (`data/bot-ua/ORIGIN.md`); `Silk` is Amazon's tablet browser.
-const PEOPLE: [&str; 3] = ["AP3A\\.240617\\.008", "MetaIAB Facebook", "^Silk\\/"];
+/// (`data/bot-ua/ORIGIN.md`); Amazon's tablet browser; Pinterest's own app; a phone of HTC.
+const PEOPLE: [&str; 6] =
+    ["AP3A\\.240617\\.008", "MetaIAB Facebook", "^Silk\\/", "Pinterest(bot)?\\/", "Pinterest\\/", "Butterfly"];
 
 /// Robots that can be verified, or that matter for ads: name as sent, family, identity. `TelegramBot` also says `TwitterBot`.
 const CLAIMS: [(&str, &str); 49] = [
@@ -113,6 +114,9 @@ const LIBRARIES: [&str; 36] = [
     "Dalvik/",
 ];
 
+/// Names that mean a library only where an agent begins with them: old phones list `Java/` among their features.
+const FIRST: [&str; 6] = ["Java/", "Dalvik/", "Python/", "Ruby", "Dart/", "hyper/"];
+
 /// A robot found in an agent.
 pub(crate) struct Found<'a> {
     pub(crate) kind: AgentKind,
@@ -208,7 +212,9 @@ impl Robots {
             .named
             .find_overlapping_iter(text)
             .filter(|found| bounded(text, found.start()))
-            .map(|found| found.pattern().as_usize())
+            .map(|found| (found.pattern().as_usize(), found.start()))
+            .filter(|(at, start)| *start == 0 || self.named_robots.get(*at).is_some_and(|robot| !robot.from_start))
+            .map(|(at, _)| at)
             .min();
         let robot = named.and_then(|at| self.named_robots.get(at)).or_else(|| {
             self.literals.find_overlapping_iter(text).find_map(|found| {
@@ -251,7 +257,8 @@ fn built_in() -> impl Iterator<Item = (&'static str, Robot)> {
     let libraries = LIBRARIES.iter().map(|name| (*name, AgentKind::Library, None));
     claims.chain(headless).chain(libraries).map(|(name, kind, claims)| {
         let family = if name == "HeadlessChrome" { "headless_chrome".to_owned() } else { super::words::family(name) };
-        (name, Robot { pattern: Arc::from(name), family, kind, claims, from_start: false })
+        let from_start = FIRST.contains(&name);
+        (name, Robot { pattern: Arc::from(name), family, kind, claims, from_start })
     })
 }
 

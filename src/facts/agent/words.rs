@@ -36,19 +36,58 @@ pub(super) fn robot_word(text: &str) -> Option<&str> {
     })
 }
 
-/// A web or e-mail address, which robots leave for the site's owner.
+/// A web or e-mail address, which robots leave for the site's owner. An address before `Build/` is part of the name
+/// that somebody gave the system of a phone; `app@1.2.3` is a version.
 fn contact(text: &str) -> Option<&str> {
     let web = ["http://", "https://", "+www."].iter().find_map(|mark| text.find(mark)).and_then(|at| text.get(at..));
-    let mail = text.split([' ', ';', '(', ')', ',', '<', '>']).find(|word| {
-        word.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.starts_with('.'))
-    });
-    web.and_then(|rest| rest.split([' ', ';', ')', ',']).next()).or(mail)
+    let web = web.filter(|rest| !rest.contains(" Build/")).and_then(|rest| rest.split([' ', ';', ')', ',']).next());
+    let mail = || text.split([' ', ';', '(', ')', ',', '<', '>', '/']).find(|word| is_mail(word));
+    web.or_else(mail)
 }
 
-/// Whether an agent is a product and no browser: all browsers begin with `Mozilla/` or `Opera/`, old phones name their profile.
+fn is_mail(word: &str) -> bool {
+    word.split_once('@').and_then(|(name, host)| host.rsplit_once('.').map(|(host, top)| (name, host, top))).is_some_and(
+        |(name, host, top)| {
+            !name.is_empty() && !host.is_empty() && top.len() >= 2 && top.bytes().all(|letter| letter.is_ascii_alphabetic())
+        },
+    )
+}
+
+/// Whether an agent is that of a phone before the smartphone: by features such phones list, or by the maker's name in front.
+pub(super) fn is_old_phone(text: &str) -> bool {
+    const FEATURES: [&str; 9] =
+        ["MIDP", "Profile/", "UP.Browser", "UP.Link", "Obigo", "NetFront", "Teleca", "Dolfin/", "Browser/"];
+    const MAKERS: [&str; 22] = [
+        "alcatel",
+        "docomo",
+        "htc",
+        "huawei",
+        "lg",
+        "mot-",
+        "motorola",
+        "nokia",
+        "samsung",
+        "sonyericsson",
+        "blackberry",
+        "kddi",
+        "softbank",
+        "vodafone",
+        "j-phone",
+        "sie-",
+        "sharp",
+        "panasonic",
+        "philips",
+        "zte",
+        "sagem",
+        "lenovo",
+    ];
+    let begins = |name: &&str| text.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name));
+    FEATURES.iter().any(|word| text.contains(word)) || MAKERS.iter().any(|name| begins(&name))
+}
+
+/// Whether an agent is a product and no browser: all browsers begin with `Mozilla/` or `Opera/`.
 pub(super) fn is_bare_product(text: &str) -> bool {
-    const PHONES: [&str; 8] = ["MIDP", "Profile/", "Browser", "UP.Link", "Obigo", "NetFront", "Maui", "Mobile"];
-    !text.starts_with("Mozilla/") && !text.starts_with("Opera/") && !PHONES.iter().any(|word| text.contains(word))
+    !text.starts_with("Mozilla/") && !text.starts_with("Opera/") && !text.contains("Mobile")
 }
 
 /// A product's name as families are written: lower case, `_` between words.
