@@ -35,6 +35,9 @@
 //! `server` or the Graph listener -> `collect::handler` -> parse, normalise, hash -> join the visit ->
 //! `rules::Policy::decide` -> `spool::Spool::commit` (durable before the 2xx) -> `delivery` -> accepted, retried, parked.
 
+pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod click;
 pub mod clock;
 pub mod collect;

@@ -1,3 +1,10 @@
-//! The program. Everything happens in the library.
+//! The program: arguments in, exit code out. Everything happens in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    clicksieve::cli::main(std::env::args_os(), &mut std::io::stdout(), &mut std::io::stderr())
+}

@@ -1,6 +1,7 @@
 //! Metric names and their handles. Handles are made once at start; the request path only adds to them. Labels have few
 //! values. Must not know who counts.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 use prometheus_client::encoding::text::encode;
@@ -8,6 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use tracing_subscriber::EnvFilter;
 
 /// One label; its name is the metric's own affair.
 pub type Labels = Vec<(&'static str, String)>;
@@ -82,6 +84,19 @@ metrics! {
         spool_held = "clicksieve_spool_held": "Events that wait for proof or consent";
         spool_parked = "clicksieve_spool_parked": "Events set aside for good";
     }
+}
+
+/// Sends the process's log to standard error, one line an event; `RUST_LOG` chooses what is logged, `info` unless it is set.
+pub fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stderr().is_terminal();
+    // A second call, as in tests, keeps the first log.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(!plain)
+        .with_target(false)
+        .try_init();
 }
 
 impl Metrics {

@@ -19,6 +19,7 @@ use serde_json::Value;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::click::AdNetwork;
 use crate::click::Scheme;
 use crate::clock::UnixMillis;
 use crate::collect::Collector;
@@ -37,8 +38,11 @@ use crate::fact::Facts;
 use crate::fact::Page;
 use crate::fact::Proof;
 use crate::seal::PageToken;
+use crate::seal::VisitCookie;
 use crate::spool::Release;
 use crate::verdict::Band;
+use crate::verdict::Category;
+use crate::verdict::Class;
 use crate::verdict::Consent;
 use crate::verdict::PixelAction;
 use crate::verdict::Verdict;
@@ -97,7 +101,10 @@ pub(super) async fn answer(
         cookies: Vec::new(),
         renewed: None,
     };
-    for item in items {
+    // Proof first: what the page proves counts for the events that stand before it in the same post.
+    let (proofs, others): (Vec<&Value>, Vec<&Value>) =
+        items.iter().partition(|item| item.get("k").and_then(Value::as_str) == Some("proof"));
+    for item in proofs.into_iter().chain(others) {
         post.item(item).await?;
     }
     room.take(now, &post.cases).await?;
@@ -262,10 +269,12 @@ impl Post<'_> {
             ..Facts::unknown(&visit.network, &visit.agent)
         };
         let fresh = policy.score(&facts);
-        let worse = fresh.band > visit.verdict.band;
-        let withheld = worse && fresh.pixel == PixelAction::Withhold;
-        self.visit = if worse { self.room.visits.settle(visit.id, Arc::new(fresh)) } else { Some(Arc::clone(&visit)) };
-        if withheld || visit.verdict.pixel == PixelAction::Withhold {
+        // A page that was fetched ahead is nobody's until its script runs: then somebody looks at it.
+        let awaited = visit.verdict.class == Class::Skip && visit.verdict.category() == Category::Prefetch;
+        let newer = awaited || fresh.band > visit.verdict.band;
+        let visit = if newer { self.room.visits.settle(visit.id, Arc::new(fresh)).unwrap_or(visit) } else { visit };
+        self.visit = Some(Arc::clone(&visit));
+        if visit.verdict.pixel == PixelAction::Withhold {
             self.room.spool.suppress_held(visit.id, self.now).await?;
         } else {
             self.room.spool.release(visit.id, Release::Proof, self.now).await?;
@@ -284,23 +293,52 @@ impl Post<'_> {
         let host = self.head.headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let secure = self.head.headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https"));
         let scheme = if secure { Scheme::Https } else { Scheme::Http };
-        if cookie::find(&self.head.headers, cookie::FBP).is_none() {
-            let (_, random) = Uuid::new_v4().as_u64_pair();
-            self.cookies.push(cookie::set_meta(cookie::FBP, &cookie::new_fbp(self.now, random), host, scheme));
+        let stored = |name: &str| cookie::find(&self.head.headers, name);
+        if stored(cookie::FBP).is_none() {
+            self.cookies.push(cookie::set_meta(cookie::FBP, &cookie::new_fbp(self.now, rand::random()), host, scheme));
         }
+        if let Some(visit) = &self.visit {
+            let fbclid = visit.ad_ids.iter().find(|(network, _)| *network == AdNetwork::Meta).map(|(_, id)| id.as_str());
+            if let Some(fbc) = cookie::fbc_to_set(stored(cookie::FBC), fbclid, self.now) {
+                self.cookies.push(cookie::set_meta(cookie::FBC, &fbc, host, scheme));
+            }
+        }
+        // From now on the visit cookie stands for the consent.
+        let sealed = self.room.keys.seal_visit(&self.visit_cookie(), rand::random());
+        self.cookies.push(cookie::set_visit(&sealed, host, scheme));
         Ok(())
     }
 
+    fn visit_cookie(&self) -> VisitCookie {
+        let ids: Vec<&[u8]> = self.visit.iter().flat_map(|visit| visit.ad_ids.iter().map(|(_, id)| id.as_bytes())).collect();
+        VisitCookie {
+            visit: self.token.visit,
+            first_seen: self.visit.as_ref().map_or(self.token.issued, |visit| visit.first_seen),
+            class: self.token.class,
+            score: self.token.score,
+            clicks: if ids.is_empty() { 0 } else { self.room.keys.digest(&ids) },
+        }
+    }
+
+    /// What the Pixel is told now: a gate opens with the proof it waits for.
+    fn pixel(&self) -> PixelAction {
+        if !self.room.settings.mode.enforces() {
+            return PixelAction::Leave;
+        }
+        let proven = self.visit.as_ref().is_some_and(|visit| visit.page.proof == Some(Proof::Present));
+        match self.visit.as_ref().map_or(self.token.pixel, |visit| visit.verdict.pixel) {
+            PixelAction::Gate if proven => PixelAction::Leave,
+            pixel => pixel,
+        }
+    }
+
     fn finish(self) -> Response<Full<Bytes>> {
-        let verdict = self.visit.as_ref().map_or(self.token.pixel, |visit| visit.verdict.pixel);
-        let pixel = if self.room.settings.mode.enforces() { verdict } else { PixelAction::Leave };
+        let pixel = self.pixel();
         let mut body = json!({ "ok": true, "pixel": pixel.name() });
         if let (Some(page), Some(fields)) = (self.renewed, body.as_object_mut()) {
-            let mut nonce = [0; 12];
-            nonce.iter_mut().zip(Uuid::new_v4().into_bytes().into_iter().chain([0])).for_each(|(to, from)| *to = from);
             let token = PageToken { page, issued: self.now, pixel, ..self.token };
             fields.insert("p".to_owned(), Value::from(page.simple().to_string()));
-            fields.insert("t".to_owned(), Value::from(self.room.keys.seal_page(&token, nonce)));
+            fields.insert("t".to_owned(), Value::from(self.room.keys.seal_page(&token, rand::random())));
         }
         let mut answer = reply::json(200, &body);
         for value in self.cookies.iter().filter_map(|cookie| HeaderValue::from_str(cookie).ok()) {

@@ -21,6 +21,7 @@ use crate::fact::EventFacts;
 use crate::fact::Facts;
 use crate::fact::Network;
 use crate::fact::Payment;
+use crate::fact::Proof;
 use crate::fact::VisitFacts;
 use crate::ledger::EventRecord;
 use crate::ledger::Record;
@@ -32,6 +33,7 @@ use crate::spool::Taken;
 use crate::verdict::Change;
 use crate::verdict::Class;
 use crate::verdict::Decision;
+use crate::verdict::Until;
 use crate::verdict::Verdict;
 use crate::visits::Visit;
 
@@ -93,7 +95,12 @@ impl Collector {
         let ruling = policy.decide(&verdict, &facts, &destination.name);
         let decided = ruling.decision.name();
         let enforced = self.settings.mode.enforces();
-        let decision = if enforced { ruling.decision } else { Decision::Forward };
+        let decision = match ruling.decision {
+            _ if !enforced => Decision::Forward,
+            // What it would wait for is there already.
+            Decision::Hold { until: Until::JsProof, .. } if facts.page.proof == Some(Proof::Present) => Decision::Forward,
+            decision => decision,
+        };
         let mut body = parse::wire(&case.event, &case.id);
         let state = match &decision {
             Decision::Forward => NewState::Due,

@@ -1,6 +1,7 @@
 //! Bodies on their way: the visitor's towards the shop, and what the visitor gets. Both stream, both stand still only
 //! so long. Must not know what is in them.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
@@ -14,6 +15,9 @@ use http_body::SizeHint;
 use http_body_util::Full;
 use hyper::body::Incoming;
 
+use crate::inject;
+use crate::inject::GzipFault;
+use crate::inject::InjectBody;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::connection::Wait;
 use crate::proxy::upstream::UpstreamBody;
@@ -27,6 +31,9 @@ pub enum BodyError {
     /// It stood still for too long.
     #[error("the body stood still")]
     Stalled,
+    /// The shop's page is not what its coding says.
+    #[error("the page's coding is broken")]
+    Page(#[source] GzipFault),
 }
 
 /// A visitor's request body. Each piece that comes gives the shop new time to answer.
@@ -81,14 +88,26 @@ impl Body for VisitorBody {
 }
 
 /// What a visitor gets.
-#[derive(Debug)]
 pub enum ProxyBody {
     /// The shop's bytes as they come.
     Upstream(UpstreamBody),
+    /// The shop's page with the snippet put into it.
+    Injected(Box<InjectBody<UpstreamBody>>),
     /// Bytes of our own.
     Full(Full<Bytes>),
     /// Nothing.
     Empty,
+}
+
+impl fmt::Debug for ProxyBody {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Upstream(_) => "Upstream",
+            Self::Injected(_) => "Injected",
+            Self::Full(_) => "Full",
+            Self::Empty => "Empty",
+        })
+    }
 }
 
 impl ProxyBody {
@@ -105,6 +124,10 @@ impl Body for ProxyBody {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Upstream(body) => Pin::new(body).poll_frame(context),
+            Self::Injected(body) => Pin::new(body.as_mut()).poll_frame(context).map_err(|error| match error {
+                inject::BodyError::Site(error) => error,
+                inject::BodyError::Gzip(fault) => BodyError::Page(fault),
+            }),
             Self::Full(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
             Self::Empty => Poll::Ready(None),
         }
@@ -113,6 +136,7 @@ impl Body for ProxyBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Upstream(body) => body.is_end_stream(),
+            Self::Injected(body) => body.is_end_stream(),
             Self::Full(body) => body.is_end_stream(),
             Self::Empty => true,
         }
@@ -121,6 +145,7 @@ impl Body for ProxyBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Upstream(body) => body.size_hint(),
+            Self::Injected(body) => body.size_hint(),
             Self::Full(body) => body.size_hint(),
             Self::Empty => SizeHint::with_exact(0),
         }

@@ -10,11 +10,13 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use tokio::time::Instant;
 
 use crate::proxy::Settings;
 use crate::proxy::client;
+use crate::proxy::shop::Known;
 
 /// Something that must not last for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,7 @@ pub struct ConnectionState {
     peer_value: HeaderValue,
     opened: Instant,
     slots: [AtomicU64; WAITS],
+    known: ArcSwapOption<Known>,
     _held: Box<dyn Any + Send + Sync>,
 }
 
@@ -63,8 +66,14 @@ impl ConnectionState {
             peer,
             opened: Instant::now(),
             slots: [const { AtomicU64::new(NONE) }; WAITS],
+            known: ArcSwapOption::empty(),
             _held: held,
         }
+    }
+
+    /// What the site was last told of the client, for requests that are no page views.
+    pub fn known(&self) -> &ArcSwapOption<Known> {
+        &self.known
     }
 
     /// The address of the TCP peer; a mapped IPv4 address is given as IPv4.

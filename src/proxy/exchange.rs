@@ -1,42 +1,123 @@
-//! What clicksieve adds to one request and its answer. Everything else of the room works without it.
-//! Must not know connections to the shop.
+//! One page view from its request to its answer: injected, given its cookies, kept out of shared caches, recorded.
+//! Whatever goes wrong here, the page goes out unchanged. Must not know connections to the site.
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
+use http::HeaderMap;
+use http::HeaderValue;
 use http::Response;
+use http::StatusCode;
+use http::header::CACHE_CONTROL;
+use http::header::SET_COOKIE;
 use http::request::Parts;
 
 use crate::click::Scheme;
+use crate::inject;
+use crate::inject::InjectBody;
+use crate::inject::Injection;
+use crate::inject::PageData;
+use crate::inject::Plan;
+use crate::ledger::PageRecord;
+use crate::ledger::Record;
 use crate::proxy::body::ProxyBody;
 use crate::proxy::connection::ConnectionState;
+use crate::proxy::shop::Asked;
+use crate::proxy::shop::Shop;
 use crate::proxy::upstream::UpstreamBody;
-use crate::telemetry::Metrics;
+use crate::seal::PageToken;
+use crate::verdict::Consent;
 
-/// What all threads share of the shop that is served.
-#[derive(Clone, Debug)]
-pub struct Shop {
-    /// The metrics of the process.
-    pub metrics: Metrics,
+/// One page view on its way. Dropping it writes its record, so that a click counts also where the site failed or the
+/// visitor left.
+pub struct Exchange {
+    pub(super) shop: Shop,
+    pub(super) navigation: bool,
+    pub(super) token: PageToken,
+    pub(super) consent: Consent,
+    pub(super) cookies: Vec<HeaderValue>,
+    pub(super) record: Option<(RecordKind, PageRecord)>,
 }
 
-/// One request that is looked at, from its head to its answer.
-#[derive(Debug)]
-pub struct Exchange {}
+/// Which record a page view gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RecordKind {
+    Click,
+    Page,
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let Some((kind, record)) = self.record.take() else { return };
+        let record = match kind {
+            RecordKind::Click => Record::Click(record),
+            RecordKind::Page if self.shop.settings.record_pages => Record::Page(record),
+            RecordKind::Page => return,
+        };
+        if !self.shop.ledger.append(record) {
+            self.shop.counts.metrics.records_dropped.inc();
+        }
+    }
+}
 
 impl Exchange {
-    /// Looks at a request before it is forwarded; nothing where it is none of our business.
+    /// Looks at a request before it is forwarded, and tells the site what is known of it. A page view opens an exchange;
+    /// for everything else the site is told the verdict of address and agent, and there is nothing to do on the way back.
     pub fn open(
-        _shop: &Shop,
-        _connection: &ConnectionState,
-        _head: &mut Parts,
-        _address: Option<IpAddr>,
-        _scheme: Scheme,
+        shop: &Shop,
+        connection: &ConnectionState,
+        head: &mut Parts,
+        address: Option<IpAddr>,
+        scheme: Scheme,
     ) -> Option<Self> {
-        None
+        shop.look(connection, Asked { address, scheme }, head)
     }
 
-    /// Turns the shop's answer into the visitor's.
-    pub fn answer(self, response: Response<UpstreamBody>) -> Response<ProxyBody> {
-        response.map(ProxyBody::Upstream)
+    /// Turns the site's answer into the visitor's: injects where the answer is a page, sets cookies, keeps it out of
+    /// shared caches.
+    pub fn answer(mut self, response: Response<UpstreamBody>) -> Response<ProxyBody> {
+        let (mut head, body) = response.into_parts();
+        let settings = &self.shop.settings;
+        match inject::plan(&settings.inject, self.navigation, head.status, &head.headers) {
+            Plan::Inject(injection) => {
+                self.shop.counts.injected.inc();
+                self.set_cookies(&mut head.headers);
+                let snippet = self.snippet(&injection);
+                inject::rewrite_head(&mut head.headers, &injection, snippet.len());
+                let body = InjectBody::new(body, &injection, snippet, &self.shop.settings.inject);
+                Response::from_parts(head, ProxyBody::Injected(Box::new(body)))
+            }
+            Plan::Pass(why) => {
+                if self.navigation {
+                    self.shop.counts.metrics.injections.with(&[("outcome", why.name())]).inc();
+                }
+                // A redirect is where most ad clicks land first; whatever else passes is left as the site sent it.
+                if head.status.is_redirection() && head.status != StatusCode::NOT_MODIFIED && self.is_click() {
+                    self.set_cookies(&mut head.headers);
+                }
+                Response::from_parts(head, ProxyBody::Upstream(body))
+            }
+        }
+    }
+
+    fn is_click(&self) -> bool {
+        matches!(self.record, Some((RecordKind::Click, _)))
+    }
+
+    fn snippet(&self, injection: &Injection) -> Bytes {
+        let token = self.shop.keys.seal_page(&self.token, rand::random());
+        let data = PageData { page: self.token.page, token: &token, pixel: self.token.pixel, consent: self.consent };
+        inject::snippet(&self.shop.settings.inject, &data, &injection.way)
+    }
+
+    /// An answer with a visitor's cookies is that visitor's alone (RFC 9111 section 7.3).
+    fn set_cookies(&mut self, headers: &mut HeaderMap) {
+        if self.cookies.is_empty() {
+            return;
+        }
+        for cookie in self.cookies.drain(..) {
+            headers.append(SET_COOKIE, cookie);
+        }
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     }
 }

@@ -23,13 +23,14 @@ use crate::proxy::bypass::Exempt;
 use crate::proxy::client::Client;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::exchange::Exchange;
-use crate::proxy::exchange::Shop;
+
 use crate::proxy::framing;
 use crate::proxy::headers;
 use crate::proxy::reply;
 use crate::proxy::reply::Kind;
 use crate::proxy::reply::Tally;
 use crate::proxy::rewrite;
+use crate::proxy::shop::Shop;
 use crate::proxy::tunnel;
 use crate::proxy::tunnel::Tunnel;
 use crate::proxy::upstream::Upstream;

@@ -7,11 +7,14 @@ pub mod bypass;
 pub mod client;
 pub mod connection;
 pub mod exchange;
+mod first_party;
 pub mod framing;
 pub mod handler;
 pub mod headers;
 pub mod reply;
 pub mod rewrite;
+pub mod shop;
+mod told;
 pub mod tunnel;
 pub mod upstream;
 
@@ -23,8 +26,8 @@ pub use crate::proxy::body::ProxyBody;
 pub use crate::proxy::bypass::Bypass;
 pub use crate::proxy::connection::ConnectionState;
 pub use crate::proxy::exchange::Exchange;
-pub use crate::proxy::exchange::Shop;
 pub use crate::proxy::handler::Proxy;
+pub use crate::proxy::shop::Shop;
 pub use crate::proxy::upstream::Origin;
 
 /// Which `Host` the shop sees.

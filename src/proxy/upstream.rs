@@ -285,7 +285,7 @@ fn blame(error: &hyper::Error) -> Kind {
         match error.downcast_ref::<BodyError>() {
             Some(BodyError::Stalled) => return Kind::BodyStalled,
             Some(BodyError::Cut(_)) => return Kind::BadRequest,
-            None => cause = error.source(),
+            Some(BodyError::Page(_)) | None => cause = error.source(),
         }
     }
     tracing::debug!(%error, "upstream broke off");

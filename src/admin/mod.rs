@@ -1,0 +1,133 @@
+//! The operator's door: health, readiness, metrics, visits, events, reload. Its own listener, loopback by default;
+//! everything but health asks for the token, and every request for a `Host` of ours, so that a page in the operator's
+//! browser cannot reach it through a rebound name. Must not know the request path.
+
+mod guard;
+mod query;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::Query;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use axum::routing::get;
+use axum::routing::post;
+use secrecy::SecretString;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::ledger::Ledger;
+use crate::spool::Spool;
+use crate::telemetry::Metrics;
+use crate::visits::Visits;
+
+use query::EventQuery;
+pub use query::VisitQuery;
+
+/// What the admin listener is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The token that `Authorization: Bearer` must carry.
+    pub token: SecretString,
+    /// Names accepted in `Host` beside loopback addresses and `localhost`; without port, lower case.
+    pub hosts: Vec<String>,
+}
+
+/// What a reload did: one line for each thing loaded, or the faults of the files that were refused.
+#[derive(Clone, Debug, Default)]
+pub struct Reloaded {
+    /// What is in force now.
+    pub taken: Vec<String>,
+    /// Faults of files that were refused; what was in force before stays.
+    pub faults: Vec<String>,
+}
+
+/// Reloads rules, lists and settings; `app` hands it in.
+pub type Reload = Arc<dyn Fn() -> Reloaded + Send + Sync>;
+
+/// The admin room.
+#[derive(Clone)]
+pub struct Admin {
+    settings: Arc<Settings>,
+    visits: Arc<Visits>,
+    spool: Spool,
+    ledger: Ledger,
+    metrics: Metrics,
+    reload: Reload,
+    ready: Arc<AtomicBool>,
+}
+
+impl Admin {
+    /// A room over the engines; `ready` turns false when the process is about to stop.
+    pub fn new(
+        settings: Settings,
+        visits: Arc<Visits>,
+        spool: Spool,
+        ledger: Ledger,
+        metrics: Metrics,
+        reload: Reload,
+        ready: Arc<AtomicBool>,
+    ) -> Self {
+        Self { settings: Arc::new(settings), visits, spool, ledger, metrics, reload, ready }
+    }
+
+    /// All routes.
+    pub fn router(self) -> Router {
+        let guarded = Router::new()
+            .route("/metrics", get(metrics))
+            .route("/api/visits", get(visits))
+            .route("/api/events", get(events))
+            .route("/api/reload", post(reload))
+            .layer(middleware::from_fn_with_state(self.clone(), guard::token));
+        Router::new()
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(ready))
+            .merge(guarded)
+            .layer(middleware::from_fn_with_state(self.clone(), guard::host))
+            .with_state(self)
+    }
+}
+
+async fn ready(State(admin): State<Admin>) -> Response {
+    let spool = admin.spool.status().await.is_ok();
+    let serving = admin.ready.load(Ordering::Relaxed);
+    let status = if spool && serving { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": spool && serving, "serving": serving, "spool": spool }))).into_response()
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    admin.metrics.visits.set(i64::try_from(admin.visits.len()).unwrap_or(i64::MAX));
+    if let Ok(status) = admin.spool.status().await {
+        let count = |events: u64| i64::try_from(events).unwrap_or(i64::MAX);
+        admin.metrics.spool_due.set(count(status.due));
+        admin.metrics.spool_held.set(count(status.held));
+        admin.metrics.spool_parked.set(count(status.parked));
+    }
+    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], admin.metrics.expose()).into_response()
+}
+
+async fn visits(State(admin): State<Admin>, Query(query): Query<VisitQuery>) -> Json<Value> {
+    let found = admin.visits.query(query.utm_content.as_deref(), query.limit());
+    Json(Value::Array(found.iter().map(|visit| query::visit(visit)).collect()))
+}
+
+async fn events(State(admin): State<Admin>, Query(query): Query<EventQuery>) -> Json<Value> {
+    Json(Value::Array(admin.ledger.query(&query.filter())))
+}
+
+async fn reload(State(admin): State<Admin>) -> Response {
+    let done = tokio::task::spawn_blocking(move || (admin.reload)()).await.unwrap_or_else(|_| Reloaded {
+        taken: Vec::new(),
+        faults: vec!["the reload failed; what was in force before stays".to_owned()],
+    });
+    let status = if done.faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    (status, Json(json!({ "taken": done.taken, "faults": done.faults }))).into_response()
+}

@@ -1,0 +1,239 @@
+//! Starts the rooms in order and stops them again. Must not know what they do.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::admin;
+use crate::admin::Admin;
+use crate::app::StartError;
+use crate::app::reload::Reloader;
+use crate::app::rooms;
+use crate::app::state;
+use crate::app::state::Engines;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::delivery::Delivery;
+use crate::ledger::Filter;
+use crate::server;
+use crate::telemetry::Metrics;
+
+/// How often held events are looked at, old state is forgotten, and visits are written.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// What a start may be told beside the configuration.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The configuration's own file, which a reload reads again.
+    pub config_path: Option<PathBuf>,
+    /// Where the time comes from.
+    pub clock: Clock,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { config_path: None, clock: Clock::system() }
+    }
+}
+
+/// A running process; dropping it stops it.
+#[derive(Debug)]
+pub struct Running {
+    shop: SocketAddr,
+    graph: SocketAddr,
+    admin: SocketAddr,
+    reloader: Arc<Reloader>,
+    ready: Arc<AtomicBool>,
+    stop: watch::Sender<bool>,
+    doors: Vec<server::Running>,
+    errands: Vec<JoinHandle<()>>,
+    engines: Option<Engines>,
+    side: Option<Runtime>,
+}
+
+/// Starts everything; returns when all listeners listen.
+pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
+    // Another part of the process may have installed it already; there is only one provider to choose from.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let engines = Engines::open(config)?;
+    let admin_token = state::admin_token(config)?;
+    let side = side_runtime()?;
+    let metrics = Metrics::default();
+    let (stop, stopped) = watch::channel(false);
+    let rooms = rooms::build(config, &engines, &metrics, &options.clock);
+    let shop = server::serve(&rooms::shop_settings(config), &rooms.shop, &metrics, &stopped)
+        .map_err(|source| StartError::Listen { address: config.listen, key: "listen", source })?;
+    let graph = server::serve(&rooms::graph_settings(config), &rooms.graph, &Metrics::default(), &stopped)
+        .map_err(|source| StartError::Listen { address: config.graph_listen, key: "graph.listen", source })?;
+    let reloader = Arc::new(Reloader::new(config, options.config_path, &engines, rooms.bypass, metrics.clone()));
+    let ready = Arc::new(AtomicBool::new(true));
+    let admin = Admin::new(
+        admin::Settings { token: admin_token, hosts: config.admin_hosts.clone() },
+        Arc::clone(&engines.visits),
+        engines.spool.clone(),
+        engines.ledger.clone(),
+        metrics.clone(),
+        reloader.as_reload(),
+        Arc::clone(&ready),
+    );
+    let listener = side.block_on(TcpListener::bind(config.admin_listen)).map_err(|source| StartError::Listen {
+        address: config.admin_listen,
+        key: "admin.listen",
+        source,
+    })?;
+    let admin_address = listener.local_addr().unwrap_or(config.admin_listen);
+    let mut errands = vec![
+        side.spawn(serve_admin(listener, admin, stopped.clone())),
+        side.spawn(sweep(engines.clone(), options.clock.clone(), stopped.clone())),
+        side.spawn(Arc::clone(&reloader).watch(stopped.clone())),
+    ];
+    errands.push(side.spawn(deliver(rooms.delivery, stopped)));
+    let (shop_address, graph_address) = (shop.address(), graph.address());
+    tracing::info!(shop = %shop_address, graph = %graph_address, admin = %admin_address, mode = ?config.mode, "started");
+    Ok(Running {
+        shop: shop_address,
+        graph: graph_address,
+        admin: admin_address,
+        reloader,
+        ready,
+        stop,
+        doors: vec![shop, graph],
+        errands,
+        engines: Some(engines),
+        side: Some(side),
+    })
+}
+
+fn side_runtime() -> Result<Runtime, StartError> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("side").enable_all().build().map_err(|error| {
+        StartError::State {
+            what: "the side runtime".to_owned(),
+            reason: error.to_string(),
+            hint: "the system may be out of threads or files".to_owned(),
+        }
+    })
+}
+
+async fn serve_admin(listener: TcpListener, admin: Admin, mut stopped: watch::Receiver<bool>) {
+    let told = async move {
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    };
+    if let Err(error) = axum::serve(listener, admin.router()).with_graceful_shutdown(told).await {
+        tracing::error!(%error, "the admin listener has ended");
+    }
+}
+
+async fn deliver(delivery: Option<Delivery>, stopped: watch::Receiver<bool>) {
+    if let Some(delivery) = delivery {
+        delivery.run(stopped).await;
+    }
+}
+
+async fn sweep(engines: Engines, clock: Clock, mut stopped: watch::Receiver<bool>) {
+    let mut every = tokio::time::interval(SWEEP);
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        }
+        let now = clock.now();
+        engines.visits.sweep(now);
+        if let Err(error) = engines.spool.sweep(now).await {
+            tracing::warn!(%error, "the spool could not be swept");
+        }
+    }
+}
+
+/// Returns at SIGTERM or SIGINT.
+async fn told(reloader: &Reloader) {
+    let (term, int, hup) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
+    let (Ok(mut term), Ok(mut int), Ok(mut hup)) = (term, int, hup) else {
+        tracing::error!("signals cannot be received");
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = term.recv() => return,
+            _ = int.recv() => return,
+            _ = hup.recv() => drop(reloader.reload()),
+        }
+    }
+}
+
+impl Running {
+    /// Where the shop is served.
+    pub fn shop(&self) -> SocketAddr {
+        self.shop
+    }
+
+    /// Where back ends send events.
+    pub fn graph(&self) -> SocketAddr {
+        self.graph
+    }
+
+    /// Where the operator asks.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The newest decision records, newest first.
+    pub fn records(&self) -> Vec<Value> {
+        let all = Filter { limit: 1_000, ..Filter::default() };
+        self.engines.as_ref().map(|engines| engines.ledger.query(&all)).unwrap_or_default()
+    }
+
+    /// Reloads rules, lists and the bypass switch, as SIGHUP does.
+    pub fn reload(&self) -> admin::Reloaded {
+        self.reloader.reload()
+    }
+
+    /// Waits for SIGTERM or SIGINT, then stops; SIGHUP reloads.
+    pub fn until_told(self) {
+        if let Some(side) = &self.side {
+            side.block_on(told(&self.reloader));
+        }
+        tracing::info!("stopping");
+        self.stop();
+    }
+
+    /// Stops: no new connections, active requests finish within the grace, what was accepted is on disk.
+    pub fn stop(mut self) {
+        self.halt();
+    }
+
+    fn halt(&mut self) {
+        self.ready.store(false, Ordering::Relaxed);
+        let _ = self.stop.send(true);
+        for door in self.doors.drain(..) {
+            door.join();
+        }
+        let Some(side) = self.side.take() else { return };
+        let errands = std::mem::take(&mut self.errands);
+        if let Some(engines) = self.engines.take() {
+            side.block_on(async {
+                for errand in errands {
+                    let _ = errand.await;
+                }
+                engines.close().await;
+            });
+        }
+        side.shutdown_timeout(Duration::from_secs(5));
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}

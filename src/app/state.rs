@@ -1,0 +1,137 @@
+//! Opens what the process keeps on disk, and builds the engines over it. Must not start a thread of its own.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use secrecy::SecretString;
+
+use crate::app::StartError;
+use crate::config::Config;
+use crate::facts;
+use crate::facts::Knowledge;
+use crate::facts::Sources;
+use crate::fault::Fault;
+use crate::ledger;
+use crate::ledger::Ledger;
+use crate::rules::Policy;
+use crate::seal::Keys;
+use crate::spool;
+use crate::spool::Spool;
+use crate::visits;
+use crate::visits::Visits;
+
+/// The engines of one process.
+#[derive(Clone, Debug)]
+pub(super) struct Engines {
+    pub(super) policy: Arc<ArcSwap<Policy>>,
+    pub(super) sources: Arc<Sources>,
+    pub(super) visits: Arc<Visits>,
+    pub(super) spool: Spool,
+    pub(super) ledger: Ledger,
+    pub(super) keys: Arc<Keys>,
+}
+
+impl Engines {
+    /// Loads rules and lists (all faults at once), then opens the state folder.
+    pub(super) fn open(config: &Config) -> Result<Self, StartError> {
+        let facts = facts_settings(config);
+        let (policy, knowledge) = (policy(config), Knowledge::load(&facts));
+        let (policy, knowledge) = match (policy, knowledge) {
+            (Ok(policy), Ok(knowledge)) => (policy, knowledge),
+            (policy, knowledge) => {
+                let faults = policy.err().into_iter().chain(knowledge.err()).flatten().collect();
+                return Err(StartError::Faults(faults));
+            }
+        };
+        let state = &config.state;
+        std::fs::create_dir_all(state).map_err(|error| opened(state, &error))?;
+        let keys =
+            Keys::load_or_create(&state.join("keys"), rand::random()).map_err(|error| opened(&state.join("keys"), &error))?;
+        let spool = spool::Settings {
+            path: state.join("spool.sqlite"),
+            max_bytes: config.limits.spool_bytes,
+            ..spool::Settings::default()
+        };
+        let visits = visits::Settings { path: Some(state.join("visits.sqlite")), ..visits::Settings::default() };
+        let ledger = ledger::Settings {
+            path: Some(state.join("records.jsonl")),
+            full_address: config.records.full_address,
+            max_bytes: config.records.max_bytes,
+            keep: config.records.keep,
+            ..ledger::Settings::default()
+        };
+        Ok(Self {
+            policy: Arc::new(ArcSwap::from_pointee(policy)),
+            sources: Arc::new(Sources::new(knowledge, &facts)),
+            visits: Arc::new(Visits::open(&visits).map_err(|error| opened(&state.join("visits.sqlite"), &error))?),
+            spool: Spool::open(&spool).map_err(|error| opened(&state.join("spool.sqlite"), &error))?,
+            ledger: Ledger::open(&ledger).map_err(|error| opened(&state.join("records.jsonl"), &error))?,
+            keys: Arc::new(keys),
+        })
+    }
+}
+
+impl Engines {
+    /// Waits until everything taken is written.
+    pub(super) async fn close(self) {
+        let (visits, ledger) = (self.visits, self.ledger);
+        // Both wait for a thread of their own.
+        let _ = tokio::task::spawn_blocking(move || {
+            visits.flush();
+            ledger.flush();
+        })
+        .await;
+        self.spool.close().await;
+    }
+}
+
+/// The rules a configuration names, or the shipped ones.
+pub(super) fn policy(config: &Config) -> Result<Policy, Vec<Fault>> {
+    config.rules.as_deref().map_or_else(|| Ok(Policy::shipped()), Policy::load)
+}
+
+/// The settings of the facts engine.
+pub(super) fn facts_settings(config: &Config) -> facts::Settings {
+    facts::Settings { data: config.data.clone(), ..facts::Settings::default() }
+}
+
+/// The admin token: the configured one, or one made once and kept with mode 0600.
+pub(super) fn admin_token(config: &Config) -> Result<SecretString, StartError> {
+    if let Some(token) = &config.admin_token {
+        return Ok(token.clone());
+    }
+    let path = config.state.join("admin.token");
+    if let Ok(kept) = std::fs::read_to_string(&path)
+        && kept.trim().len() >= 32
+    {
+        return Ok(SecretString::from(kept.trim().to_owned()));
+    }
+    let token = uuid::Uuid::from_u128(rand::random()).simple().to_string();
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| opened(&path, &error))?;
+    writeln!(file, "{token}").map_err(|error| opened(&path, &error))?;
+    Ok(SecretString::from(token))
+}
+
+fn opened(path: &Path, error: &dyn std::error::Error) -> StartError {
+    let mut reason = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        reason = format!("{reason}: {inner}");
+        cause = inner.source();
+    }
+    StartError::State {
+        what: format!("`{}`", path.display()),
+        reason,
+        hint: "the state folder must be writable and belong to one process".to_owned(),
+    }
+}

@@ -1,0 +1,56 @@
+//! `clicksieve check`: loads files as the proxy would and prints every fault. Must not start anything.
+
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::cli::Ended;
+use crate::cli::say;
+use crate::config::Config;
+use crate::fault::Fault;
+use crate::rules::Policy;
+
+/// Checks files; all faults of all files.
+pub(super) fn check(files: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) -> Ended {
+    let mut ended = Ended::Well;
+    for file in files {
+        match file_faults(file) {
+            Ok((what, warnings)) => {
+                for warning in &warnings {
+                    say(err, format_args!("warning: {warning}"));
+                }
+                say(out, format_args!("{}: {what}, no faults", file.display()));
+            }
+            Err(faults) => {
+                for fault in &faults {
+                    say(err, fault);
+                }
+                say(err, format_args!("{}: {} fault{}", file.display(), faults.len(), if faults.len() == 1 { "" } else { "s" }));
+                ended = Ended::Wrong;
+            }
+        }
+    }
+    ended
+}
+
+fn file_faults(file: &Path) -> Result<(String, Vec<Fault>), Vec<Fault>> {
+    let bytes = std::fs::read(file)
+        .map_err(|error| vec![Fault::of_file(&file.display().to_string(), format!("cannot be read: {error}"))])?;
+    if is_rule_file(&bytes) {
+        let policy = Policy::load(file)?;
+        return Ok((format!("rules {}", policy.digest()), policy.warnings().to_vec()));
+    }
+    // Secrets need not be set where a file is only checked.
+    let config = Config::load(file, &|_| Some("checked".to_owned()))?;
+    if let Some(rules) = &config.rules {
+        Policy::load(rules)?;
+    }
+    Ok(("configuration".to_owned(), Vec::new()))
+}
+
+/// A rule file says so by `schema: clicksieve/rules/…`; so does, by its other keys, one that forgot to.
+fn is_rule_file(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let mut keys = text.lines().filter_map(|line| line.split_once(':')).map(|(key, _)| key);
+    keys.any(|key| matches!(key, "schema" | "signals" | "classify" | "policy"))
+}

@@ -1,0 +1,39 @@
+//! `clicksieve run`: configuration to running proxy, until SIGTERM or SIGINT. Must not know any room.
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::app;
+use crate::cli::Ended;
+use crate::cli::say;
+use crate::config::Config;
+use crate::telemetry;
+
+/// Runs the proxy until it is told to stop.
+pub(super) fn run(path: &Path, err: &mut dyn Write) -> Ended {
+    let environment = |name: &str| std::env::var(name).ok();
+    let config = match Config::load(path, &environment) {
+        Ok(config) => config,
+        Err(faults) => {
+            for fault in &faults {
+                say(err, fault);
+            }
+            return Ended::Wrong;
+        }
+    };
+    telemetry::log_to_stderr();
+    let options = app::Options { config_path: Some(path.to_owned()), ..app::Options::default() };
+    match app::start(&config, options) {
+        Ok(running) => {
+            running.until_told();
+            Ended::Well
+        }
+        Err(error) => {
+            say(err, &error);
+            match error {
+                app::StartError::Faults(_) => Ended::Wrong,
+                _ => Ended::Failed,
+            }
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! The engines behind a page view, shared by all threads: reads the click, gathers facts, scores, opens the visit, tells
+//! the site. One policy snapshot and one clock reading per request. Must not know answers or connections.
+
+use std::fmt;
+use std::hash::Hash;
+use std::hash::Hasher;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
+use http::HeaderValue;
+use http::Method;
+use http::header;
+use http::request::Parts;
+use prometheus_client::metrics::counter::Counter;
+use rustc_hash::FxHasher;
+use uuid::Uuid;
+
+use crate::click;
+use crate::click::Click;
+use crate::click::Purpose;
+use crate::click::Scheme;
+use crate::clock::Clock;
+use crate::clock::UnixMillis;
+use crate::cookie;
+use crate::fact::Facts;
+use crate::fact::VisitFacts;
+use crate::facts;
+use crate::facts::Sources;
+use crate::inject;
+use crate::ledger::Ledger;
+use crate::ledger::PageRecord;
+use crate::proxy::connection::ConnectionState;
+use crate::proxy::exchange::Exchange;
+use crate::proxy::exchange::RecordKind;
+use crate::proxy::first_party::FirstParty;
+use crate::proxy::told;
+use crate::rules::Policy;
+use crate::seal::Keys;
+use crate::seal::PageToken;
+use crate::seal::VisitCookie;
+use crate::telemetry::Counters;
+use crate::telemetry::Metrics;
+use crate::verdict::Band;
+use crate::verdict::Class;
+use crate::verdict::Consent;
+use crate::verdict::Mode;
+use crate::verdict::PixelAction;
+use crate::verdict::Verdict;
+use crate::visits::PageView;
+use crate::visits::Visit;
+use crate::visits::Visits;
+
+/// What the scoring part of the proxy is told.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// How far verdicts reach.
+    pub mode: Mode,
+    /// No cookie, Pixel call or event before the visitor agreed.
+    pub consent_required: bool,
+    /// Injection.
+    pub inject: inject::Settings,
+    /// Whether records are written for page views that are not ad clicks, too.
+    pub record_pages: bool,
+}
+
+/// The engines the exchange works with; one for all threads.
+#[derive(Clone)]
+pub struct Shop {
+    /// The metrics of the process.
+    pub metrics: Metrics,
+    pub(super) settings: Arc<Settings>,
+    policy: Arc<ArcSwap<Policy>>,
+    sources: Arc<Sources>,
+    visits: Arc<Visits>,
+    pub(super) ledger: Ledger,
+    pub(super) keys: Arc<Keys>,
+    pub(super) counts: Arc<Counts>,
+    clock: Clock,
+}
+
+impl fmt::Debug for Shop {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Shop").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// What the site is told of requests that are not page views, kept on the connection.
+#[derive(Clone, Debug)]
+pub struct Known {
+    client: u64,
+    policy: Arc<Policy>,
+    verdict: Verdict,
+    reasons: Option<HeaderValue>,
+}
+
+/// Counters of the scoring part, their handles made once.
+#[derive(Debug)]
+pub(super) struct Counts {
+    page_views: [Counter; 5],
+    clicks: [Counter; 5],
+    pub(super) injected: Counter,
+    pub(super) metrics: Metrics,
+}
+
+impl Counts {
+    fn new(metrics: Metrics) -> Self {
+        let row = |of: &Counters, class: &str, band: &str| of.with(&[("class", class), ("band", band)]);
+        let rows = |of: &Counters| {
+            [
+                row(of, "visit", Band::Human.name()),
+                row(of, "visit", Band::Suspect.name()),
+                row(of, "visit", Band::LikelyInvalid.name()),
+                row(of, "visit", Band::Invalid.name()),
+                row(of, "skip", "none"),
+            ]
+        };
+        Self {
+            page_views: rows(&metrics.page_views),
+            clicks: rows(&metrics.clicks),
+            injected: metrics.injections.with(&[("outcome", "injected")]),
+            metrics,
+        }
+    }
+
+    fn page(&self, verdict: &Verdict, is_click: bool) {
+        let place = if verdict.class == Class::Skip { 4 } else { verdict.band as usize };
+        let count = |rows: &[Counter; 5]| rows.get(place).map(Counter::inc);
+        count(&self.page_views);
+        if is_click {
+            count(&self.clicks);
+        }
+        for reason in verdict.reasons.iter() {
+            self.metrics.rule_hits.with(&[("rule", &reason.rule)]).inc();
+        }
+    }
+}
+
+impl Shop {
+    /// The engines of one process, wired.
+    #[expect(clippy::too_many_arguments, reason = "each engine is handed in by name, once, in `app`")]
+    pub fn new(
+        settings: Settings,
+        policy: Arc<ArcSwap<Policy>>,
+        sources: Arc<Sources>,
+        visits: Arc<Visits>,
+        ledger: Ledger,
+        keys: Arc<Keys>,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> Self {
+        let (settings, counts) = (Arc::new(settings), Arc::new(Counts::new(metrics.clone())));
+        Self { metrics, settings, policy, sources, visits, ledger, keys, counts, clock }
+    }
+
+    pub(super) fn look(&self, connection: &ConnectionState, asked: Asked, parts: &mut Parts) -> Option<Exchange> {
+        let navigation = inject::is_navigation(&parts.method, &parts.headers);
+        if !navigation && !is_bare_click(parts) {
+            self.tell_of_client(connection.known(), asked, parts);
+            return None;
+        }
+        let exchange = self.page_view(asked, parts, navigation);
+        if navigation {
+            inject::prepare_request(&mut parts.headers);
+        }
+        Some(exchange)
+    }
+
+    /// A request that is no page view: the verdict follows from address and agent alone, since the fields of a fetch or an
+    /// image differ from a page's. One look at the connection's memory when nothing changed.
+    fn tell_of_client(&self, memory: &ArcSwapOption<Known>, asked: Asked, parts: &mut Parts) {
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let client = client_hash(asked.address, agent);
+        let policy = self.policy.load();
+        let known = memory.load();
+        if let Some(known) = known.as_ref().filter(|known| known.client == client && Arc::ptr_eq(&known.policy, &policy)) {
+            told::tell(&mut parts.headers, &known.verdict, known.reasons.clone());
+            return;
+        }
+        let (network, agent) = (self.sources.network(asked.address), self.sources.agent(agent));
+        let mut facts = Facts::unknown(&network, &agent);
+        facts.address = asked.address;
+        facts.identity = facts::identity(&network, &agent);
+        let verdict = policy.score(&facts);
+        let reasons = told::reasons_field(&verdict);
+        told::tell(&mut parts.headers, &verdict, reasons.clone());
+        memory.store(Some(Arc::new(Known { client, policy: Arc::clone(&policy), verdict, reasons })));
+    }
+
+    fn page_view(&self, asked: Asked, head: &mut Parts, navigation: bool) -> Exchange {
+        let now = self.clock.now();
+        let policy = self.policy.load();
+        let (path, query) = (head.uri.path(), head.uri.query().unwrap_or(""));
+        let click = Click::read(asked.address, asked.scheme, path, query, &head.headers);
+        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
+        let (network, agent) = (self.sources.network(asked.address), self.sources.agent(click.user_agent()));
+        let carried = cookie::find(&head.headers, cookie::VISIT).and_then(|text| self.keys.open_visit(text).ok());
+        let before = carried.and_then(|carried| self.visits.find(carried.visit));
+        let mut facts = facts::gather(&click, &network, &agent);
+        facts.host = Some(host);
+        facts.visit = visit_facts(carried, before.as_deref(), now);
+        facts.page = before.as_ref().map(|visit| visit.page).unwrap_or_default();
+        let verdict = Arc::new(policy.score(&facts));
+        let token = PageToken {
+            page: new_id(now),
+            visit: carried.map_or_else(|| new_id(now), |carried| carried.visit),
+            issued: now,
+            class: verdict.class,
+            score: verdict.score,
+            pixel: self.pixel(&verdict, click.purpose),
+        };
+        let consent = self.consent(carried.is_some());
+        let url = format!("{}://{host}{}", asked.scheme.name(), head.uri.path_and_query().map_or("/", |target| target.as_str()));
+        let own = FirstParty::of(self, &click, host, &token, consent, carried);
+        if verdict.class != Class::Skip || click.purpose != Purpose::View {
+            self.visits.page(PageView {
+                visit: token.visit,
+                page: token.page,
+                now,
+                address: asked.address,
+                user_agent: click.user_agent().unwrap_or(""),
+                network,
+                agent: Arc::clone(&agent),
+                identity: facts.identity,
+                url: &url,
+                ad_ids: click.ad_ids,
+                campaign: click.campaign,
+                fbp: own.fbp.as_deref(),
+                fbc: own.fbc.as_deref(),
+                verdict: Arc::clone(&verdict),
+                consent,
+            });
+        }
+        let is_click = click.ad_ids.any();
+        let kind = if is_click { RecordKind::Click } else { RecordKind::Page };
+        self.counts.page(&verdict, is_click);
+        let record = PageRecord {
+            time: now,
+            visit: token.visit,
+            page: token.page,
+            address: asked.address,
+            url,
+            verdict: Arc::clone(&verdict),
+            pixel: token.pixel,
+            network,
+            agent,
+            rules: policy.digest().into(),
+            mode: self.settings.mode,
+        };
+        told::tell(&mut head.headers, &verdict, told::reasons_field(&verdict));
+        told::tell_ids(&mut head.headers, &token);
+        Exchange { shop: self.clone(), navigation, token, consent, cookies: own.set, record: Some((kind, record)) }
+    }
+
+    /// What the Pixel is told: nothing in `observe`; a page fetched ahead waits for proof instead of being withheld, since
+    /// a person may still look at it.
+    fn pixel(&self, verdict: &Verdict, purpose: Purpose) -> PixelAction {
+        match verdict.pixel {
+            _ if !self.settings.mode.enforces() => PixelAction::Leave,
+            PixelAction::Withhold if verdict.class == Class::Skip && purpose != Purpose::View => PixelAction::Gate,
+            pixel => pixel,
+        }
+    }
+
+    pub(super) fn seal_visit(&self, token: &PageToken, click: &Click<'_>) -> String {
+        let ids: Vec<&[u8]> = click.ad_ids.iter().map(|(_, id)| id.as_bytes()).collect();
+        let cookie = VisitCookie {
+            visit: token.visit,
+            first_seen: token.issued,
+            class: token.class,
+            score: token.score,
+            clicks: if ids.is_empty() { 0 } else { self.keys.digest(&ids) },
+        };
+        self.keys.seal_visit(&cookie, rand::random())
+    }
+
+    /// Where consent is required, the visit cookie is set only once it was given, so that it stands for it.
+    fn consent(&self, has_cookie: bool) -> Consent {
+        match (self.settings.consent_required, has_cookie) {
+            (false, _) => Consent::NotRequired,
+            (true, true) => Consent::Granted,
+            (true, false) => Consent::Waiting,
+        }
+    }
+}
+
+/// A request without fetch metadata that carries an ad identifier is a click even where it does not ask for HTML
+/// (`Accept: */*`): most libraries that replay ad links look so.
+fn is_bare_click(parts: &Parts) -> bool {
+    parts.method == Method::GET
+        && !parts.headers.contains_key("sec-fetch-dest")
+        && parts.uri.query().is_some_and(|query| click::read_query(query).0.any())
+}
+
+fn visit_facts(carried: Option<VisitCookie>, before: Option<&Visit>, now: UnixMillis) -> VisitFacts {
+    VisitFacts {
+        pages: before.map(|visit| visit.pages),
+        page_age: None,
+        age: carried.map(|carried| now.since(carried.first_seen)),
+        returning: Some(carried.is_some()),
+    }
+}
+
+/// Where a request came from, as far as the room established it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) address: Option<IpAddr>,
+    pub(super) scheme: Scheme,
+}
+
+fn client_hash(address: Option<IpAddr>, agent: Option<&str>) -> u64 {
+    let mut hasher = FxHasher::default();
+    (address, agent).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// An unguessable id that sorts by time (RFC 9562 section 5.7).
+fn new_id(now: UnixMillis) -> Uuid {
+    uuid::Builder::from_unix_timestamp_millis(now.0, &rand::random()).into_uuid()
+}
