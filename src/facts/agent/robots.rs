@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::fact::AgentKind;
 use crate::fault::Fault;
 
-/// Patterns of the lists that are people: the build of OPPO, realme and OnePlus phones, and Facebook's browser on Android
+/// Patterns of the lists that are people: the build of OPPO, realme and `OnePlus` phones, and Facebook's browser on Android
 /// (`data/bot-ua/ORIGIN.md`); Amazon's tablet browser; Pinterest's own app; a phone of HTC.
 const PEOPLE: [&str; 6] =
     ["AP3A\\.240617\\.008", "MetaIAB Facebook", "^Silk\\/", "Pinterest(bot)?\\/", "Pinterest\\/", "Butterfly"];
@@ -138,11 +138,11 @@ struct Robot {
 #[derive(Debug)]
 pub(crate) struct Robots {
     named: AhoCorasick,
-    named_robots: Vec<Robot>,
+    behind_names: Vec<Robot>,
     literals: AhoCorasick,
-    literal_robots: Vec<Robot>,
+    behind_literals: Vec<Robot>,
     regexes: RegexSet,
-    regex_robots: Vec<Robot>,
+    behind_regexes: Vec<Robot>,
 }
 
 #[derive(Deserialize)]
@@ -178,7 +178,8 @@ impl Robots {
             let tags = bot.categories;
             bot.pattern.accepted.into_iter().map(move |pattern| Listed { pattern, tags: tags.clone() })
         });
-        let (mut literals, mut literal_robots, mut regexes, mut regex_robots) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut literals, mut behind_literals, mut regexes, mut behind_regexes) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for entry in listed.into_iter().chain(known).filter(|entry| !PEOPLE.contains(&entry.pattern.as_str())) {
             let body = entry.pattern.strip_prefix('^');
             let literal = literal(body.unwrap_or(&entry.pattern));
@@ -187,22 +188,22 @@ impl Robots {
             let robot = Robot { pattern: Arc::from(&*entry.pattern), family, kind, claims: None, from_start: body.is_some() };
             if let Some(literal) = literal {
                 literals.push(literal);
-                literal_robots.push(robot);
+                behind_literals.push(robot);
             } else {
                 regexes.push(entry.pattern);
-                regex_robots.push(robot);
+                behind_regexes.push(robot);
             }
         }
-        let (names, named_robots): (Vec<&str>, Vec<Robot>) = built_in().unzip();
+        let (names, behind_names): (Vec<&str>, Vec<Robot>) = built_in().unzip();
         let refused =
             |error: &dyn std::fmt::Display| vec![Fault::of_file(&crawlers.0, format!("patterns do not compile: {error}"))];
         Ok(Self {
             named: AhoCorasick::builder().ascii_case_insensitive(true).build(names).map_err(|error| refused(&error))?,
-            named_robots,
+            behind_names,
             literals: AhoCorasick::new(literals).map_err(|error| refused(&error))?,
-            literal_robots,
+            behind_literals,
             regexes: RegexSet::new(regexes).map_err(|error| refused(&error))?,
-            regex_robots,
+            behind_regexes,
         })
     }
 
@@ -213,18 +214,18 @@ impl Robots {
             .find_overlapping_iter(text)
             .filter(|found| bounded(text, found.start()))
             .map(|found| (found.pattern().as_usize(), found.start()))
-            .filter(|(at, start)| *start == 0 || self.named_robots.get(*at).is_some_and(|robot| !robot.from_start))
+            .filter(|(at, start)| *start == 0 || self.behind_names.get(*at).is_some_and(|robot| !robot.from_start))
             .map(|(at, _)| at)
             .min();
-        let robot = named.and_then(|at| self.named_robots.get(at)).or_else(|| {
+        let robot = named.and_then(|at| self.behind_names.get(at)).or_else(|| {
             self.literals.find_overlapping_iter(text).find_map(|found| {
-                let robot = self.literal_robots.get(found.pattern().as_usize())?;
+                let robot = self.behind_literals.get(found.pattern().as_usize())?;
                 let short = found.len() <= 5;
                 let apart = !short || (bounded(text, found.start()) && bounded_end(text, found.end()));
                 (apart && (found.start() == 0 || !robot.from_start)).then_some(robot)
             })
         });
-        let robot = robot.or_else(|| self.regexes.matches(text).iter().next().and_then(|at| self.regex_robots.get(at)))?;
+        let robot = robot.or_else(|| self.regexes.matches(text).iter().next().and_then(|at| self.behind_regexes.get(at)))?;
         Some(Found { kind: robot.kind, family: &robot.family, claims: robot.claims, pattern: Arc::clone(&robot.pattern) })
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn is_old_phone(text: &str) -> bool {
         "lenovo",
     ];
     let begins = |name: &&str| text.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name));
-    FEATURES.iter().any(|word| text.contains(word)) || MAKERS.iter().any(|name| begins(&name))
+    FEATURES.iter().any(|word| text.contains(word)) || MAKERS.iter().any(begins)
 }
 
 /// Whether an agent is a product and no browser: all browsers begin with `Mozilla/` or `Opera/`.
