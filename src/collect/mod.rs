@@ -111,7 +111,7 @@ impl std::fmt::Debug for Collector {
     }
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 impl Collector {
     /// A collector over the engines of the process.

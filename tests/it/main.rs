@@ -5,5 +5,6 @@
     reason = "a test fails by panicking; `clippy.toml` allows it in test functions only, not in their helpers"
 )]
 
+mod collect;
 mod rules;
 mod visitors;
