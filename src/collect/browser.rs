@@ -19,6 +19,7 @@ use serde_json::Value;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::click::AdNetwork;
 use crate::click::Scheme;
 use crate::clock::UnixMillis;
 use crate::collect::Collector;
@@ -287,6 +288,11 @@ impl Post<'_> {
         if cookie::find(&self.head.headers, cookie::FBP).is_none() {
             let (_, random) = Uuid::new_v4().as_u64_pair();
             self.cookies.push(cookie::set_meta(cookie::FBP, &cookie::new_fbp(self.now, random), host, scheme));
+        }
+        let clicked = self.visit.as_ref().and_then(|visit| visit.ad_ids.iter().find(|(network, _)| *network == AdNetwork::Meta));
+        let stored = cookie::find(&self.head.headers, cookie::FBC);
+        if let Some(fbc) = cookie::fbc_to_set(stored, clicked.map(|(_, id)| id.as_str()), self.now) {
+            self.cookies.push(cookie::set_meta(cookie::FBC, &fbc, host, scheme));
         }
         Ok(())
     }
