@@ -1,5 +1,7 @@
 //! Both doors over real engines: answers, ids, copies, tampering.
 
+mod vectors;
+
 use std::path::Path;
 use std::sync::Arc;
 
