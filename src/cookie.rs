@@ -16,7 +16,7 @@ pub const FBP: &str = "_fbp";
 /// The name of Meta's click-id cookie.
 pub const FBC: &str = "_fbc";
 
-/// Meta's cookies live 90 days ("ClickID and the fbp and fbc parameters").
+/// Meta's cookies live 90 days ("`ClickID` and the `fbp` and `fbc` parameters").
 const META_SECONDS: u32 = 90 * 86_400;
 /// A visit is kept 7 days, like what is stored of it.
 const VISIT_SECONDS: u32 = 7 * 86_400;

@@ -159,9 +159,7 @@ impl Post<'_> {
 
     fn event(&mut self, item: &Value) -> Option<Case> {
         let text = |key: &str| item.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-        let consent = self.visit.as_ref().map_or(Consent::NotRequired, |visit| visit.consent);
-        let waits = consent == Consent::Waiting || (self.room.settings.consent_required && consent != Consent::Granted);
-        if waits {
+        if self.room.settings.consent_required && !self.agreed() {
             return None;
         }
         let name = text("name").filter(|name| name.chars().count() <= 50 && !name.chars().any(char::is_control))?;
@@ -210,6 +208,14 @@ impl Post<'_> {
             event,
             id,
         })
+    }
+
+    /// Whether the visitor agreed: the visit says so, or where it is not known any more, the visit cookie, which is set only
+    /// then.
+    fn agreed(&self) -> bool {
+        let carries =
+            || cookie::find(&self.head.headers, cookie::VISIT).is_some_and(|text| self.room.keys.open_visit(text).is_ok());
+        self.visit.as_ref().map_or_else(carries, |visit| visit.consent == Consent::Granted)
     }
 
     /// The id both halves agree on; `None` where the tag's differs from what the token proves.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::Response;
+use http::header::ACCEPT_ENCODING;
 use http::request::Parts;
 use http_body_util::Full;
 use moka::sync::Cache;
@@ -21,6 +22,7 @@ use crate::clock::Clock;
 use crate::clock::UnixMillis;
 use crate::event::user;
 use crate::facts::Sources;
+use crate::inject::tag;
 use crate::ledger::Ledger;
 use crate::rules::Policy;
 use crate::seal::Keys;
@@ -111,7 +113,7 @@ impl std::fmt::Debug for Collector {
     }
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 impl Collector {
     /// A collector over the engines of the process.
@@ -149,12 +151,15 @@ impl Collector {
 
     /// Answers `GET {prefix}/t.js` and `{prefix}/s.js`, the tag's scripts.
     pub fn script(&self, head: &Parts) -> Response<Full<Bytes>> {
-        let tag = include_bytes!("../inject/tag/t.js").as_slice();
-        let stub = include_bytes!("../inject/tag/stub.js").as_slice();
-        let script = if head.uri.path().ends_with("/s.js") { stub } else { tag };
+        let served = if head.uri.path().ends_with("/s.js") { tag::blocking() } else { tag::asynchronous() };
+        let takes_gzip = head.headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).is_some_and(takes_gzip);
         // A URL with the script's hash never changes its meaning; one without is asked for again.
         let versioned = head.uri.query().is_some_and(|query| query.starts_with("v="));
-        reply::script(script, versioned)
+        if takes_gzip {
+            reply::script(served.gzip.clone(), true, versioned)
+        } else {
+            reply::script(served.plain.clone(), false, versioned)
+        }
     }
 
     /// Whether a visit may post once more in this minute.
@@ -167,4 +172,13 @@ impl Collector {
         window.1 = window.1.saturating_add(1);
         window.1 <= self.settings.posts_per_minute
     }
+}
+
+/// Whether a list of codings takes gzip (RFC 9110 section 12.5.3); a weight of zero forbids it.
+fn takes_gzip(codings: &str) -> bool {
+    codings.split(',').any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let forbidden = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse::<f32>().is_ok_and(|q| q <= 0.0));
+        name.trim().eq_ignore_ascii_case("gzip") && !forbidden
+    })
 }

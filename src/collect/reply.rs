@@ -5,8 +5,10 @@ use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
+use http::header::CONTENT_ENCODING;
 use http::header::CONTENT_TYPE;
 use http::header::RETRY_AFTER;
+use http::header::VARY;
 use http_body_util::Full;
 use serde_json::Value;
 use serde_json::json;
@@ -78,11 +80,16 @@ pub(super) fn json(status: u16, body: &Value) -> Response<Full<Bytes>> {
 }
 
 /// A script of the tag.
-pub(super) fn script(body: &'static [u8], versioned: bool) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::new(Bytes::from_static(body)));
+pub(super) fn script(body: Bytes, is_gzip: bool, versioned: bool) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(body));
     let cache = if versioned { "public, max-age=31536000, immutable" } else { "no-cache" };
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"));
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cache));
-    answer.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    if is_gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     answer
 }

@@ -1,9 +1,14 @@
 //! The tag's two scripts as they are served, and the hash that makes the script's address immutable.
 //! Must not know pages or visits.
 
+use std::io::Read;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::GzEncoder;
 use sha2::Digest;
 use sha2::Sha256;
-use std::sync::LazyLock;
 
 /// The stub that runs inside the page, at most 600 bytes.
 pub fn stub() -> &'static str {
@@ -13,6 +18,38 @@ pub fn stub() -> &'static str {
 /// The tag proper, `t.js`.
 pub fn script() -> &'static [u8] {
     include_bytes!("tag/t.js")
+}
+
+/// One of the tag's files as it is served.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// Plain.
+    pub plain: Bytes,
+    /// The same, gzip (RFC 1952); made once.
+    pub gzip: Bytes,
+}
+
+/// `t.js`: the tag proper.
+pub fn asynchronous() -> &'static Served {
+    static SERVED: LazyLock<Served> = LazyLock::new(|| Served::of(script().to_vec()));
+    &SERVED
+}
+
+/// `s.js`: stub and tag in one, for pages whose policy lets no inline script run.
+pub fn blocking() -> &'static Served {
+    static SERVED: LazyLock<Served> = LazyLock::new(|| Served::of([stub().as_bytes(), b";\n", script()].concat()));
+    &SERVED
+}
+
+impl Served {
+    fn of(plain: Vec<u8>) -> Self {
+        let mut gzip = Vec::new();
+        // Reading from memory does not fail; if it did, the coded form would be empty and is not offered.
+        if GzEncoder::new(plain.as_slice(), Compression::best()).read_to_end(&mut gzip).is_err() {
+            gzip.clear();
+        }
+        Self { plain: Bytes::from(plain), gzip: Bytes::from(gzip) }
+    }
 }
 
 /// The first 16 hex digits of the SHA-256 of stub and tag: the `v` of their addresses.
@@ -33,6 +70,12 @@ mod tests {
         assert!(stub().len() <= 600, "{} bytes", stub().len());
         let lower = stub().to_ascii_lowercase();
         assert!(!lower.contains("</script") && !lower.contains("<!--") && stub().is_ascii());
+    }
+
+    #[test]
+    fn the_tag_weighs_at_most_6_kib_on_the_wire() {
+        assert!((1..=6 * 1024).contains(&asynchronous().gzip.len()), "{} bytes", asynchronous().gzip.len());
+        assert!(blocking().plain.starts_with(stub().as_bytes()) && blocking().plain.ends_with(script()));
     }
 
     #[test]

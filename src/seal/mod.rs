@@ -290,8 +290,8 @@ impl Fields<'_> {
     }
 
     fn moment(&mut self) -> Option<UnixMillis> {
-        let [a, b, c, d, e, f] = self.take::<6>()?;
-        Some(UnixMillis(u64::from_be_bytes([0, 0, a, b, c, d, e, f])))
+        let millis = self.take::<6>()?.into_iter().fold(0, |millis, byte| (millis << 8) | u64::from(byte));
+        Some(UnixMillis(millis))
     }
 }
 

@@ -8,6 +8,7 @@
 )]
 #![expect(unreachable_pub, reason = "the harness is for this binary alone")]
 
+mod collect;
 mod graph_mock;
 mod harness;
 mod inject;

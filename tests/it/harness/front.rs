@@ -2,17 +2,29 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::OnceLock;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
+use clicksieve::clock::Clock;
+use clicksieve::facts;
+use clicksieve::facts::Knowledge;
+use clicksieve::facts::Sources;
+use clicksieve::ledger;
+use clicksieve::ledger::Ledger;
 use clicksieve::proxy;
 use clicksieve::proxy::Bypass;
 use clicksieve::proxy::Origin;
 use clicksieve::proxy::Shop;
+use clicksieve::rules::Policy;
+use clicksieve::seal::Keys;
 use clicksieve::server;
 use clicksieve::server::Door;
 use clicksieve::server::Running;
 use clicksieve::server::route::ShopDoor;
 use clicksieve::telemetry::Metrics;
+use clicksieve::visits;
+use clicksieve::visits::Visits;
 use http::Response;
 use http_body_util::Full;
 use tokio::sync::watch;
@@ -40,7 +52,7 @@ impl Front {
         let (stop, stopped) = watch::channel(false);
         let door = Door::Shop(ShopDoor {
             proxy: Arc::new(proxy),
-            shop: Arc::new(Shop { metrics: metrics.clone() }),
+            shop: Arc::new(shop(&metrics)),
             bypass: Bypass::default(),
             prefix: "/_cs".into(),
             browser: Arc::new(|_, address, body| {
@@ -64,6 +76,25 @@ impl Front {
     pub fn join(mut self) {
         self.running.take().unwrap().join();
     }
+}
+
+/// Engines in memory; the shipped lists are loaded once for all tests.
+fn shop(metrics: &Metrics) -> Shop {
+    static SOURCES: OnceLock<Arc<Sources>> = OnceLock::new();
+    let sources = SOURCES.get_or_init(|| {
+        let settings = facts::Settings::default();
+        Arc::new(Sources::new(Knowledge::load(&settings).unwrap(), &settings))
+    });
+    Shop::new(
+        proxy::shop::Settings::default(),
+        Arc::new(ArcSwap::from_pointee(Policy::shipped())),
+        Arc::clone(sources),
+        Arc::new(Visits::open(&visits::Settings { path: None, ..visits::Settings::default() }).unwrap()),
+        Ledger::open(&ledger::Settings { path: None, ..ledger::Settings::default() }).unwrap(),
+        Arc::new(Keys::generate([7; 32]).unwrap()),
+        metrics.clone(),
+        Clock::system(),
+    )
 }
 
 impl Drop for Front {
