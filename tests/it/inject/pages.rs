@@ -36,13 +36,15 @@ fn every_page_becomes_the_expected_page_in_any_cut() {
 #[test]
 fn a_damaged_gzip_page_is_an_error_not_a_shorter_page() {
     let packed = gzip(b"<!doctype html><html><head><title>x</title></head><body>hello, hello, hello</body></html>");
+    let whole = gunzip(&inject(&packed, Cuts::Whole, Coding::Gzip, false).unwrap());
     for cut in 1..packed.len() {
         assert!(inject(&packed[..cut], Cuts::Whole, Coding::Gzip, false).is_err(), "cut at {cut}");
     }
     for at in (0..packed.len()).filter(|at| !(4..10).contains(at)) {
         let mut bent = packed.clone();
         bent[at] ^= 0x10;
-        assert!(inject(&bent, Cuts::Whole, Coding::Gzip, false).is_err(), "bent at {at}");
+        // Bits that pad the last deflate byte mean nothing; all others are noticed.
+        assert!(inject(&bent, Cuts::Whole, Coding::Gzip, false).map_or(true, |page| gunzip(&page) == whole), "bent at {at}");
     }
 }
 
