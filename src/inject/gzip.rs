@@ -225,7 +225,7 @@ pub(crate) struct Splice {
 impl Splice {
     /// Looks at the first compressed bytes; a fit yields everything of them that can go out, the snippet in front.
     pub(crate) fn fit(raw: &BytesMut, snippet: &[u8]) -> Fit {
-        let header = match header_len(raw) {
+        let header = match header_len(raw.get(..raw.len().min(HEADER_LIMIT)).unwrap_or_default()) {
             Ok(None) => return Fit::More,
             // Extra fields mark streams of several members (block gzip), whose trailers lie in the middle.
             Ok(Some(len)) if raw.get(3).is_some_and(|flags| flags & 4 == 0) => len,
