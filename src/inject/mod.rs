@@ -42,6 +42,6 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { prefix: "/_cs".to_owned(), head_limit: 64 * 1024, splice: false }
+        Self { prefix: "/_cs".to_owned(), head_limit: 64 * 1024, splice: true }
     }
 }

@@ -54,3 +54,12 @@ fn members_that_follow_one_another_are_one_page() {
     let page = gunzip(&inject(&packed, Cuts::Bytes(usize::MAX), Coding::Gzip, true).unwrap());
     assert_eq!(String::from_utf8(page).unwrap(), format!("<html><head>{SNIPPET}<title>x</title>"));
 }
+
+#[test]
+fn an_ordinary_gzip_page_is_spliced_in_any_cut() {
+    let page = format!("<!DOCTYPE html>\n<html lang=en>\n<head><title>x</title>{}", "<p>hello".repeat(9000));
+    for cuts in [Cuts::Whole, Cuts::Bytes(usize::MAX), Cuts::Random(7)] {
+        let decoded = gunzip(&inject(&gzip(page.as_bytes()), cuts, Coding::Gzip, true).unwrap());
+        assert_eq!(String::from_utf8(decoded).unwrap(), format!("<!DOCTYPE html>{SNIPPET}{page}"), "{cuts:?}");
+    }
+}
