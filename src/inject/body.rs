@@ -203,7 +203,10 @@ impl<'a> Machine<'a> {
 
     fn take(&mut self, frame: Frame<Bytes>) -> Result<(), GzipFault> {
         match frame.into_data() {
-            Ok(piece) => self.absorb(piece),
+            Ok(piece) => {
+                self.absorb(piece);
+                Ok(())
+            }
             Err(frame) => {
                 *self.trailers = frame.into_trailers().ok();
                 self.finish()
@@ -211,7 +214,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn absorb(&mut self, piece: Bytes) -> Result<(), GzipFault> {
+    fn absorb(&mut self, piece: Bytes) {
         match self.mode {
             Mode::Plain => self.inserter.feed(piece, self.ready),
             Mode::Recode(_) => *self.input = piece,
@@ -234,7 +237,6 @@ impl<'a> Machine<'a> {
             }
         }
         self.tell();
-        Ok(())
     }
 
     /// Leaves the splice aside: the page is decoded and encoded again.

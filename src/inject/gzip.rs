@@ -225,7 +225,7 @@ pub(crate) struct Splice {
 impl Splice {
     /// Looks at the first compressed bytes; a fit yields everything of them that can go out, the snippet in front.
     pub(crate) fn fit(raw: &BytesMut, snippet: &[u8]) -> Fit {
-        let header = match header_len(raw) {
+        let header = match header_len(raw.get(..raw.len().min(HEADER_LIMIT)).unwrap_or_default()) {
             Ok(None) => return Fit::More,
             // Extra fields mark streams of several members (block gzip), whose trailers lie in the middle.
             Ok(Some(len)) if raw.get(3).is_some_and(|flags| flags & 4 == 0) => len,
@@ -282,9 +282,10 @@ impl Splice {
 
     /// The patched trailer.
     pub(crate) fn finish(&mut self) -> Result<Bytes, GzipFault> {
-        let Ok([a, b, c, d, e, f, g, h]) = <[u8; 8]>::try_from(self.tail.as_ref()) else { return Err(GzipFault::Truncated) };
+        let Ok(trailer) = <[u8; 8]>::try_from(self.tail.as_ref()) else { return Err(GzipFault::Truncated) };
         self.tail.clear();
-        let (crc, size) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+        let [low, high] = [u64::from_le_bytes(trailer) & 0xFFFF_FFFF, u64::from_le_bytes(trailer) >> 32];
+        let (crc, size) = (u32::try_from(low).unwrap_or(0), u32::try_from(high).unwrap_or(0));
         self.prefix.combine(&Hasher::new_with_initial_len(crc, u64::from(size)));
         let crc = self.prefix.clone().finalize().to_le_bytes();
         let size = size.wrapping_add(self.len).to_le_bytes();

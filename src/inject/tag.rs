@@ -56,7 +56,8 @@ impl Served {
 pub fn script_hash() -> &'static str {
     static HASH: LazyLock<String> = LazyLock::new(|| {
         let digest = Sha256::new().chain_update(stub()).chain_update(script()).finalize();
-        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        let head = digest.iter().take(8).fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+        format!("{head:016x}")
     });
     &HASH
 }

@@ -21,13 +21,13 @@ use super::feed::inject;
 /// The page with the snippet at the start of its first head element, by lol_html; `None` if it sees no head tag.
 fn oracle(page: &[u8]) -> Option<Vec<u8>> {
     let (mut out, seen) = (Vec::new(), Cell::new(false));
-    let head = element!("head", |element| {
+    let head = element!("html > head", |element| {
         if !seen.replace(true) {
             element.prepend(SNIPPET, ContentType::Html);
         }
         Ok(())
     });
-    let settings = Settings { element_content_handlers: vec![head], ..Settings::new() };
+    let settings = Settings::new().append_element_content_handler(head);
     let mut rewriter = HtmlRewriter::new(settings, |piece: &[u8]| out.extend_from_slice(piece));
     rewriter.write(page).ok()?;
     rewriter.end().ok()?;
