@@ -295,6 +295,7 @@ impl Splice {
 
 /// `<!doctype html>`, white space, `<html …>`, white space, `<head>` (the scanner saw to the rest).
 fn opens_plainly(opening: &[u8]) -> bool {
+    let opening = opening.trim_ascii_start();
     let doctype = opening.get(..DOCTYPE.len()).is_some_and(|start| start.eq_ignore_ascii_case(DOCTYPE));
     let head =
         opening.len().checked_sub(6).and_then(|at| opening.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(b"<head>"));

@@ -211,7 +211,6 @@ impl Scanner {
     fn tag_name(&mut self, byte: u8) -> Found {
         self.state = match (self.state, byte) {
             (State::TagOpen, b'!') => State::MarkupOpen,
-            (State::TagOpen, b'?') => self.odd(State::Bogus),
             (State::TagOpen, b'/') => State::EndTagOpen,
             (State::TagOpen, b'h' | b'H') => State::Name(Name::H),
             (State::EndTagOpen, b'>') => self.odd(State::Data),
@@ -220,7 +219,7 @@ impl Scanner {
                 self.push_end(byte);
                 self.odd(State::EndName)
             }
-            (State::EndTagOpen, _) => self.odd(State::Bogus),
+            (State::TagOpen, b'?') | (State::EndTagOpen, _) => self.odd(State::Bogus),
             (State::Name(Name::Html), b'\t' | b'\n' | 0x0C | b'\r' | b' ' | b'/' | b'>') => {
                 self.plain &= self.tokens & 2 == 0;
                 self.tokens |= 2;
@@ -274,9 +273,8 @@ impl Scanner {
         self.state = match (self.state, byte) {
             (State::MarkupDash, b'-') => self.odd(State::CommentStart),
             (State::MarkupOpen, b'-') => State::MarkupDash,
-            (State::MarkupOpen | State::MarkupDash, b'>') => self.odd(State::Data),
+            (State::MarkupOpen | State::MarkupDash | State::Doctype(_), b'>') => self.odd(State::Data),
             (State::MarkupOpen, b'd' | b'D') => State::Doctype(1),
-            (State::Doctype(_), b'>') => self.odd(State::Data),
             (State::Doctype(matched), byte) if DOCTYPE.get(usize::from(matched)) == Some(&byte.to_ascii_lowercase()) => {
                 if usize::from(matched) + 1 == DOCTYPE.len() {
                     self.plain &= self.tokens == 0;
