@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::OnceLock;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 
 use secrecy::SecretString;
 use tokio::runtime::Runtime;
@@ -52,10 +54,10 @@ pub(super) fn demo(asked: &Asked, out: &mut (dyn Write + Send), err: &mut dyn Wr
 
 fn stand(asked: &Asked, state: &Path, out: &mut (dyn Write + Send)) -> Result<Ended, String> {
     let runtime = Runtime::new().map_err(|error| format!("the demo's runtime cannot be made: {error}"))?;
-    let proxy: Arc<OnceLock<Running>> = Arc::default();
+    let proxy: Arc<Mutex<Option<Running>>> = Arc::default();
     let records: Records = {
         let proxy = Arc::clone(&proxy);
-        Arc::new(move || proxy.get().map(Running::records).unwrap_or_default())
+        Arc::new(move || held(&proxy).as_ref().map(Running::records).unwrap_or_default())
     };
     let port = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, if asked.tour { 0 } else { port }));
     let places = Places { shop: port(0), graph: port(0), board: port(asked.board_port) };
@@ -69,11 +71,12 @@ fn stand(asked: &Asked, state: &Path, out: &mut (dyn Write + Send)) -> Result<En
     let shop_url = format!("http://{}", running.shop());
     let key = SecretString::from(KEY);
     scenery.shop.report_to(Backend { endpoint: graph_endpoint.clone(), key: key.clone() });
-    let _ = proxy.set(running);
+    *held(&proxy) = Some(running);
     let stand = Stand { scenery, shop_url, graph_endpoint, graph_key: key, records, forwarded: true };
     if asked.tour {
-        let passed = runtime.block_on(tour::run(&stand, &mut &mut *out)).map_err(|error| error.to_string())?;
-        return Ok(if passed { Ended::Well } else { Ended::Wrong });
+        let passed = runtime.block_on(tour::run(&stand, &mut &mut *out)).map_err(|error| error.to_string());
+        stop(&proxy);
+        return passed.map(|passed| if passed { Ended::Well } else { Ended::Wrong });
     }
     stand.scenery.board.link("The shop, through clicksieve", &stand.shop_url);
     say(
@@ -84,7 +87,20 @@ fn stand(asked: &Asked, state: &Path, out: &mut (dyn Write + Send)) -> Result<En
     say(out, format_args!("Graph-compatible endpoint      {}/v26.0/{PIXEL}/events", stand.graph_endpoint));
     say(out, "stop with Ctrl-C");
     let _ = runtime.block_on(tokio::signal::ctrl_c());
+    stop(&proxy);
     Ok(Ended::Well)
+}
+
+fn held(proxy: &Mutex<Option<Running>>) -> MutexGuard<'_, Option<Running>> {
+    proxy.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Stops the proxy here, outside of the demo's own runtime.
+fn stop(proxy: &Mutex<Option<Running>>) {
+    let running = held(proxy).take();
+    if let Some(running) = running {
+        running.stop();
+    }
 }
 
 /// The configuration that an operator would write for this shop, with the tokens in the environment.

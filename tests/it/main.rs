@@ -6,7 +6,6 @@
     clippy::indexing_slicing,
     reason = "a test fails by panicking, also in its helpers"
 )]
-#![expect(unreachable_pub, reason = "the harness is for this binary alone")]
 
 mod collect;
 mod graph_mock;
