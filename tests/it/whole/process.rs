@@ -2,14 +2,16 @@
 
 use std::io::BufRead;
 use std::io::BufReader;
-use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Child;
 use std::process::Command;
 use std::process::ExitStatus;
 use std::process::Stdio;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::sync_channel;
 
+use crate::harness::PATIENCE;
 use crate::whole::KEY;
 use crate::whole::TOKEN;
 
@@ -19,6 +21,7 @@ pub(crate) struct Process {
     pub(crate) shop: SocketAddr,
     pub(crate) graph: SocketAddr,
     pub(crate) admin: SocketAddr,
+    log: Receiver<String>,
 }
 
 /// The command on a configuration file, its log piped.
@@ -48,9 +51,10 @@ impl Process {
                     rest.split_whitespace().next().unwrap().parse().expect(key)
                 };
                 let (shop, graph, admin) = (address("shop="), address("graph="), address("admin="));
-                // Read on, so that the process never waits for its log.
-                std::thread::spawn(move || log.read_to_end(&mut Vec::new()));
-                return Ok(Self { child, shop, graph, admin });
+                let (lines, read) = sync_channel(10_000);
+                // Read on also where nobody asks, so that the process never waits for its log.
+                std::thread::spawn(move || log.lines().map_while(Result::ok).for_each(|line| drop(lines.try_send(line))));
+                return Ok(Self { child, shop, graph, admin, log: read });
             }
         }
     }
@@ -60,9 +64,25 @@ impl Process {
         Self::try_start(config).unwrap_or_else(|(status, said)| panic!("it ended with {status}:\n{said}"))
     }
 
-    /// The process's id.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+    /// Waits for a line of the log that holds this text, and gives it.
+    pub(crate) fn until_said(&self, text: &str) -> String {
+        loop {
+            let line = self.log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it never said `{text}`"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Sends a signal by its name, such as `HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
     }
 
     /// SIGKILL: it gets no chance to write anything.
