@@ -64,11 +64,13 @@ impl Engines {
             keep: config.records.keep,
             ..ledger::Settings::default()
         };
+        // First, since it says best that another process is at work here.
+        let spool = Spool::open(&spool).map_err(|error| opened(&state.join("spool.db"), &error))?;
         Ok(Self {
             policy: Arc::new(ArcSwap::from_pointee(policy)),
             sources: Arc::new(Sources::new(knowledge, &facts)),
             visits: Arc::new(Visits::open(&visits).map_err(|error| opened(&state.join("visits.db"), &error))?),
-            spool: Spool::open(&spool).map_err(|error| opened(&state.join("spool.db"), &error))?,
+            spool,
             ledger: Ledger::open(&ledger).map_err(|error| opened(&state.join("records.jsonl"), &error))?,
             keys: Arc::new(keys),
         })
@@ -123,15 +125,14 @@ pub(super) fn admin_token(config: &Config) -> Result<SecretString, StartError> {
 }
 
 fn opened(path: &Path, error: &dyn std::error::Error) -> StartError {
-    let mut reason = error.to_string();
+    let said = error.to_string();
+    let (reason, hint) =
+        said.split_once("\nhint: ").unwrap_or((&said, "the state folder must be writable and belong to one process"));
+    let mut reason = reason.to_owned();
     let mut cause = error.source();
     while let Some(inner) = cause {
         reason = format!("{reason}: {inner}");
         cause = inner.source();
     }
-    StartError::State {
-        what: format!("`{}`", path.display()),
-        reason,
-        hint: "the state folder must be writable and belong to one process".to_owned(),
-    }
+    StartError::State { what: format!("`{}`", path.display()), reason, hint: hint.to_owned() }
 }
