@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use notify_debouncer_full::DebounceEventResult;
+use notify_debouncer_full::DebouncedEvent;
 use notify_debouncer_full::new_debouncer;
 use notify_debouncer_full::notify::EventKind;
 use notify_debouncer_full::notify::RecursiveMode;
@@ -96,11 +97,14 @@ impl Reloader {
     }
 
     /// Reloads when a file changes. Folders are watched, since editors and Kubernetes replace files by renaming.
-    pub(super) async fn watch(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
-        let (sender, mut changes) = mpsc::channel(1);
+    pub(super) async fn watch(self: Arc<Self>, mut ending: watch::Receiver<bool>) {
+        let (sender, mut news) = mpsc::channel(1);
+        let files = self.files();
+        let folders = files.folders();
         let heard = move |result: DebounceEventResult| {
-            let changed = |kind: &EventKind| kind.is_create() || kind.is_modify() || kind.is_remove();
-            if result.is_ok_and(|events| events.iter().any(|event| changed(&event.kind))) {
+            let is_write = |kind: &EventKind| kind.is_create() || kind.is_modify() || kind.is_remove();
+            let ours = |event: &DebouncedEvent| is_write(&event.kind) && event.paths.iter().any(|path| files.hold(path));
+            if result.is_ok_and(|events| events.iter().any(ours)) {
                 // A change that is waiting already stands for this one.
                 let _ = sender.try_send(());
             }
@@ -109,32 +113,29 @@ impl Reloader {
             tracing::warn!("files cannot be watched; reload with SIGHUP");
             return;
         };
-        for folder in self.folders() {
+        for folder in folders {
             if let Err(error) = debouncer.watch(&folder, RecursiveMode::NonRecursive) {
                 tracing::warn!(folder = %folder.display(), %error, "a folder cannot be watched; reload with SIGHUP");
             }
         }
         loop {
             tokio::select! {
-                changed = changes.recv() => if changed.is_none() { return },
-                _ = stopped.wait_for(|stopped| *stopped) => return,
+                heard = news.recv() => if heard.is_none() { return },
+                _ = ending.wait_for(|ending| *ending) => return,
             }
             let this = Arc::clone(&self);
             let _ = tokio::task::spawn_blocking(move || this.reload()).await;
         }
     }
 
-    fn folders(&self) -> Vec<PathBuf> {
+    fn files(&self) -> Files {
         let config = self.config.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let folder = |path: &Path| {
-            path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.to_owned())
-        };
-        let rules = config.rules.as_deref().and_then(folder);
-        let own = self.config_path.as_deref().and_then(folder);
-        let mut folders: Vec<PathBuf> = rules.into_iter().chain(own).chain(config.data.clone()).collect();
-        folders.sort();
-        folders.dedup();
-        folders
+        // Events name absolute paths.
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        Files {
+            single: config.rules.iter().chain(&self.config_path).map(absolute).collect(),
+            data: config.data.as_ref().map(absolute),
+        }
     }
 
     fn taken(&self, done: &mut Reloaded, what: &'static str, version: &str) {
@@ -149,5 +150,28 @@ impl Reloader {
             tracing::error!(what, %fault, "not reloaded, what was in force stays");
         }
         done.faults.extend(faults.iter().map(ToString::to_string));
+    }
+}
+
+/// What is worth a reload when it changes.
+struct Files {
+    single: Vec<PathBuf>,
+    data: Option<PathBuf>,
+}
+
+impl Files {
+    fn folders(&self) -> Vec<PathBuf> {
+        let parents = self.single.iter().filter_map(|path| path.parent()).map(Path::to_owned);
+        let mut folders: Vec<PathBuf> = parents.chain(self.data.clone()).collect();
+        folders.sort();
+        folders.dedup();
+        folders
+    }
+
+    /// Logs and state may lie in the same folder, so only these files count; Kubernetes swaps the link `..data` instead.
+    fn hold(&self, path: &Path) -> bool {
+        self.single.iter().any(|file| file == path)
+            || self.data.as_ref().is_some_and(|data| path.starts_with(data))
+            || path.file_name().is_some_and(|name| name == "..data")
     }
 }

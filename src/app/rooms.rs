@@ -140,6 +140,7 @@ fn proxy_settings(config: &Config) -> proxy::Settings {
         first_byte: config.deadlines.first_byte,
         body_progress: config.deadlines.body,
         tunnel_idle: config.deadlines.tunnel,
+        idle_age: config.deadlines.upstream_idle,
         ..proxy::Settings::default()
     }
 }

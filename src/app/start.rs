@@ -70,11 +70,11 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
     let admin_token = state::admin_token(config)?;
     let side = side_runtime()?;
     let metrics = Metrics::default();
-    let (stop, stopped) = watch::channel(false);
+    let (halt, ending) = watch::channel(false);
     let rooms = rooms::build(config, &engines, &metrics, &options.clock);
-    let shop = server::serve(&rooms::shop_settings(config), &rooms.shop, &metrics, &stopped)
+    let shop = server::serve(&rooms::shop_settings(config), &rooms.shop, &metrics, &ending)
         .map_err(|source| StartError::Listen { address: config.listen, key: "listen", source })?;
-    let graph = server::serve(&rooms::graph_settings(config), &rooms.graph, &Metrics::default(), &stopped)
+    let graph = server::serve(&rooms::graph_settings(config), &rooms.graph, &Metrics::default(), &ending)
         .map_err(|source| StartError::Listen { address: config.graph_listen, key: "graph.listen", source })?;
     let reloader = Arc::new(Reloader::new(config, options.config_path, &engines, rooms.bypass, metrics.clone()));
     let ready = Arc::new(AtomicBool::new(true));
@@ -94,11 +94,11 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
     })?;
     let admin_address = listener.local_addr().unwrap_or(config.admin_listen);
     let mut errands = vec![
-        side.spawn(serve_admin(listener, admin, stopped.clone())),
-        side.spawn(sweep(engines.clone(), options.clock.clone(), stopped.clone())),
-        side.spawn(Arc::clone(&reloader).watch(stopped.clone())),
+        side.spawn(serve_admin(listener, admin, ending.clone())),
+        side.spawn(sweep(engines.clone(), options.clock.clone(), ending.clone())),
+        side.spawn(Arc::clone(&reloader).watch(ending.clone())),
     ];
-    errands.push(side.spawn(deliver(rooms.delivery, stopped)));
+    errands.push(side.spawn(deliver(rooms.delivery, ending)));
     let (shop_address, graph_address) = (shop.address(), graph.address());
     tracing::info!(shop = %shop_address, graph = %graph_address, admin = %admin_address, mode = ?config.mode, "started");
     Ok(Running {
@@ -107,7 +107,7 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
         admin: admin_address,
         reloader,
         ready,
-        stop,
+        stop: halt,
         doors: vec![shop, graph],
         errands,
         engines: Some(engines),

@@ -37,15 +37,22 @@ fn file_faults(file: &Path) -> Result<(String, Vec<Fault>), Vec<Fault>> {
     let bytes = std::fs::read(file)
         .map_err(|error| vec![Fault::of_file(&file.display().to_string(), format!("cannot be read: {error}"))])?;
     if is_rule_file(&bytes) {
-        let policy = Policy::load(file)?;
+        let policy = checked(file)?;
         return Ok((format!("rules {}", policy.digest()), policy.warnings().to_vec()));
     }
     // Secrets need not be set where a file is only checked.
     let config = Config::load(file, &|_| Some("checked".to_owned()))?;
     if let Some(rules) = &config.rules {
-        Policy::load(rules)?;
+        checked(rules)?;
     }
     Ok(("configuration".to_owned(), Vec::new()))
+}
+
+/// A rule file that loads and whose cases hold.
+fn checked(file: &Path) -> Result<Policy, Vec<Fault>> {
+    let policy = Policy::load(file)?;
+    let failed = policy.run_cases();
+    if failed.is_empty() { Ok(policy) } else { Err(failed) }
 }
 
 /// A rule file says so by `schema: clicksieve/rules/…`; so does, by its other keys, one that forgot to.

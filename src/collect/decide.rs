@@ -69,6 +69,12 @@ impl Collector {
         if rows.is_empty() {
             return Ok(());
         }
+        for case in cases {
+            let external = case.event.user_data.get("external_id").and_then(Value::as_str);
+            if let (Some(visit), Some(external)) = (&case.visit, external) {
+                self.visits.link_external(visit.id, external);
+            }
+        }
         let due: Vec<(Uuid, String)> = rows
             .iter()
             .filter(|row| row.state == NewState::Due)

@@ -123,6 +123,8 @@ pub struct Deadlines {
     pub idle: Duration,
     /// For a tunnel without traffic.
     pub tunnel: Duration,
+    /// For an unused connection to the upstream; stay below what the upstream allows.
+    pub upstream_idle: Duration,
     /// For active requests when the process stops.
     pub grace: Duration,
 }

@@ -174,12 +174,13 @@ fn records(section: &Section<'_>) -> Records {
 fn deadlines(section: &Section<'_>) -> Deadlines {
     let seconds = |key: &'static str, usual: u64| section.duration(key).unwrap_or(Duration::from_secs(usual));
     let deadlines = Deadlines {
-        head: seconds("head", 15),
+        head: seconds("head", 30),
         connect: seconds("connect", 5),
         first_byte: seconds("first_byte", 60),
         body: seconds("body", 60),
         idle: seconds("idle", 75),
-        tunnel: seconds("tunnel", 600),
+        tunnel: seconds("tunnel", 3_600),
+        upstream_idle: seconds("upstream_idle", 4),
         grace: seconds("grace", 30),
     };
     section.finish();
@@ -191,7 +192,7 @@ fn limits(section: &Section<'_>) -> Limits {
         section.number(key, 1..=1_000_000).and_then(|count| usize::try_from(count).ok()).unwrap_or(usual)
     };
     let limits = Limits {
-        connections: count("connections", 16_384),
+        connections: count("connections", 10_000),
         connections_per_address: count("connections_per_address", 1_024),
         spool_bytes: section.parsed("spool_bytes", "a size such as `1GiB`", value::size).unwrap_or(GIB),
     };

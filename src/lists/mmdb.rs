@@ -129,6 +129,14 @@ mod tests {
     }
 
     #[test]
+    fn the_databases_that_come_with_the_program_are_whole() {
+        for path in ["asn/origin-asn.mmdb", "country/user-country.mmdb"] {
+            let file = crate::lists::shipped(path).unwrap();
+            assert!(Mmdb::load(path, file.bytes.to_vec()).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
     fn a_database_cut_short_anywhere_never_panics() {
         let bytes = std::fs::read(folder().join("GeoLite2-ASN-Test.mmdb")).unwrap();
         for length in (0..bytes.len()).step_by(97) {

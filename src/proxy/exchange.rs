@@ -2,6 +2,7 @@
 //! Whatever goes wrong here, the page goes out unchanged. Must not know connections to the site.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -31,7 +32,7 @@ use crate::verdict::Consent;
 /// One page view on its way. Dropping it writes its record, so that a click counts also where the site failed or the
 /// visitor left.
 pub struct Exchange {
-    pub(super) shop: Shop,
+    pub(super) shop: Arc<Shop>,
     pub(super) navigation: bool,
     pub(super) token: PageToken,
     pub(super) consent: Consent,
@@ -64,7 +65,7 @@ impl Exchange {
     /// Looks at a request before it is forwarded, and tells the site what is known of it. A page view opens an exchange;
     /// for everything else the site is told the verdict of address and agent, and there is nothing to do on the way back.
     pub fn open(
-        shop: &Shop,
+        shop: &Arc<Shop>,
         connection: &ConnectionState,
         head: &mut Parts,
         address: Option<IpAddr>,

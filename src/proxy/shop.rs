@@ -6,9 +6,11 @@ use std::hash::Hash;
 use std::hash::Hasher;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use arc_swap::ArcSwapOption;
+use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
 use http::header;
@@ -52,6 +54,9 @@ use crate::visits::PageView;
 use crate::visits::Visit;
 use crate::visits::Visits;
 
+/// How long a visit is kept, and so its cookie believed.
+const KEPT: Duration = Duration::from_hours(7 * 24);
+
 /// What the scoring part of the proxy is told.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -66,7 +71,6 @@ pub struct Settings {
 }
 
 /// The engines the exchange works with; one for all threads.
-#[derive(Clone)]
 pub struct Shop {
     /// The metrics of the process.
     pub metrics: Metrics,
@@ -124,11 +128,11 @@ impl Counts {
         }
     }
 
-    fn page(&self, verdict: &Verdict, is_click: bool) {
+    fn page(&self, verdict: &Verdict, kind: RecordKind) {
         let place = if verdict.class == Class::Skip { 4 } else { verdict.band as usize };
         let count = |rows: &[Counter; 5]| rows.get(place).map(Counter::inc);
         count(&self.page_views);
-        if is_click {
+        if kind == RecordKind::Click {
             count(&self.clicks);
         }
         for reason in verdict.reasons.iter() {
@@ -154,7 +158,7 @@ impl Shop {
         Self { metrics, settings, policy, sources, visits, ledger, keys, counts, clock }
     }
 
-    pub(super) fn look(&self, connection: &ConnectionState, asked: Asked, parts: &mut Parts) -> Option<Exchange> {
+    pub(super) fn look(self: &Arc<Self>, connection: &ConnectionState, asked: Asked, parts: &mut Parts) -> Option<Exchange> {
         let navigation = inject::is_navigation(&parts.method, &parts.headers);
         if !navigation && !is_bare_click(parts) {
             self.tell_of_client(connection.known(), asked, parts);
@@ -188,17 +192,16 @@ impl Shop {
         memory.store(Some(Arc::new(Known { client, policy: Arc::clone(&policy), verdict, reasons })));
     }
 
-    fn page_view(&self, asked: Asked, head: &mut Parts, navigation: bool) -> Exchange {
+    fn page_view(self: &Arc<Self>, asked: Asked, head: &mut Parts, navigation: bool) -> Exchange {
         let now = self.clock.now();
         let policy = self.policy.load();
         let (path, query) = (head.uri.path(), head.uri.query().unwrap_or(""));
         let click = Click::read(asked.address, asked.scheme, path, query, &head.headers);
         let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
         let (network, agent) = (self.sources.network(asked.address), self.sources.agent(click.user_agent()));
-        let carried = cookie::find(&head.headers, cookie::VISIT).and_then(|text| self.keys.open_visit(text).ok());
+        let carried = self.carried(&head.headers, now);
         let before = carried.and_then(|carried| self.visits.find(carried.visit));
         let mut facts = facts::gather(&click, &network, &agent);
-        facts.host = Some(host);
         facts.visit = visit_facts(carried, before.as_deref(), now);
         facts.page = before.as_ref().map(|visit| visit.page).unwrap_or_default();
         let verdict = Arc::new(policy.score(&facts));
@@ -232,9 +235,8 @@ impl Shop {
                 consent,
             });
         }
-        let is_click = click.ad_ids.any();
-        let kind = if is_click { RecordKind::Click } else { RecordKind::Page };
-        self.counts.page(&verdict, is_click);
+        let kind = if click.ad_ids.any() { RecordKind::Click } else { RecordKind::Page };
+        self.counts.page(&verdict, kind);
         let record = PageRecord {
             time: now,
             visit: token.visit,
@@ -248,9 +250,14 @@ impl Shop {
             rules: policy.digest().into(),
             mode: self.settings.mode,
         };
-        told::tell(&mut head.headers, &verdict, told::reasons_field(&verdict));
-        told::tell_ids(&mut head.headers, &token);
-        Exchange { shop: self.clone(), navigation, token, consent, cookies: own.set, record: Some((kind, record)) }
+        told::tell_page(&mut head.headers, &verdict, &token);
+        Exchange { shop: Arc::clone(self), navigation, token, consent, cookies: own.set, record: Some((kind, record)) }
+    }
+
+    /// The visit cookie, unless it is older than anything kept of a visit.
+    fn carried(&self, headers: &HeaderMap, now: UnixMillis) -> Option<VisitCookie> {
+        let cookie = self.keys.open_visit(cookie::find(headers, cookie::VISIT)?).ok()?;
+        (now.since(cookie.first_seen) <= KEPT).then_some(cookie)
     }
 
     /// What the Pixel is told: nothing in `observe`; a page fetched ahead waits for proof instead of being withheld, since

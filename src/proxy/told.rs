@@ -25,8 +25,9 @@ pub(super) fn tell(headers: &mut HeaderMap, verdict: &Verdict, reasons: Option<H
     }
 }
 
-/// Tells the ids of a page view.
-pub(super) fn tell_ids(headers: &mut HeaderMap, token: &PageToken) {
+/// Tells all that is known of a page view.
+pub(super) fn tell_page(headers: &mut HeaderMap, verdict: &Verdict, token: &PageToken) {
+    tell(headers, verdict, reasons_field(verdict));
     let field = |id: Uuid| HeaderValue::from_str(id.simple().encode_lower(&mut Uuid::encode_buffer())).ok();
     for (name, id) in [(EVENT_ID, token.page), (VISIT_ID, token.visit)] {
         if let Some(value) = field(id) {
@@ -40,7 +41,7 @@ fn score_field(score: Score) -> HeaderValue {
     const TENS: [&str; 10] = ["0", "10", "20", "30", "40", "50", "60", "70", "80", "90"];
     let points = score.points();
     match TENS.get(usize::from(points / 10)) {
-        Some(tens) if points % 10 == 0 => HeaderValue::from_static(tens),
+        Some(tens) if points.is_multiple_of(10) => HeaderValue::from_static(tens),
         _ => HeaderValue::from(u16::from(points)),
     }
 }

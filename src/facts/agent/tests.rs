@@ -1,3 +1,5 @@
+//! What agents are taken for: samples, in-app browsers, old phones, hostile text.
+
 use super::*;
 use crate::fact::Engine;
 use crate::fact::InApp;

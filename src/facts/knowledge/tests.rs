@@ -1,3 +1,5 @@
+//! Networks by precedence, identities, and folders that replace shipped lists.
+
 use super::*;
 use crate::fact::AgentKind;
 use crate::fact::Identity;

@@ -19,7 +19,10 @@ use clicksieve::seal::Keys;
 use clicksieve::seal::PageToken;
 use clicksieve::spool;
 use clicksieve::telemetry::Metrics;
+use clicksieve::verdict::Class;
 use clicksieve::verdict::Mode;
+use clicksieve::verdict::PixelAction;
+use clicksieve::verdict::Score;
 use clicksieve::visits;
 use http::Request;
 use http_body_util::BodyExt as _;
@@ -83,9 +86,9 @@ impl Room {
             page,
             visit: Uuid::from_u128(9),
             issued: NOW,
-            class: Default::default(),
-            score: Default::default(),
-            pixel: Default::default(),
+            class: Class::default(),
+            score: Score::default(),
+            pixel: PixelAction::default(),
         };
         self.keys.seal_page(&token, [1; 12])
     }
