@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn the_databases_that_come_with_the_program_are_whole() {
         for path in ["asn/origin-asn.mmdb", "country/user-country.mmdb"] {
-            let file = crate::lists::shipped(path).unwrap();
+            let file = shipped(path).unwrap();
             assert!(Mmdb::load(path, file.bytes.to_vec()).is_ok(), "{path}");
         }
     }

@@ -95,7 +95,7 @@ async fn a_purchase_through_the_proxy_counts_once_in_both_halves() {
 
 /// The mock knows the buyer by hash, cookies, address and agent, and by nothing plain.
 async fn has_its_buyer(browser: &Browser, user: &Value) {
-    let hash: String = Sha256::digest(NORMAL).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = Sha256::digest(NORMAL).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     assert!(user["em"] == json!(hash) || user["em"] == json!([hash]), "{user:#}");
     let cookie = |name: &str| format!("return (document.cookie.match(/(?:^|; ){name}=([^;]*)/)||[])[1]||''");
     for (field, name) in [("fbp", "_fbp"), ("fbc", "_fbc")] {
