@@ -69,12 +69,15 @@ function drawEvents(rows) {
 function drawRecords(records) {
   at('records').replaceChildren(...records.slice(0, 60).map((record) => {
     const band = word(record.class) === 'skip' ? 'skip' : word(record.band);
-    const what = record.type === 'event' ? record.event_name + ' (' + (record.source || '') + ')' : record.type + ' ' + (record.path || record.url || '');
+    const sent = record.type === 'event' && !record.source;
+    const what = record.type !== 'event' ? record.type + ' ' + (record.url || '').replace(/^https?:\/\/[^/]*/, '')
+      : record.event_name + (sent ? ' to ' + record.destination : ' from the ' + record.source);
+    const why = (record.reasons || []).map(word).join(', ') || (sent ? [record.outcome, record.attempt > 1 ? 'attempt ' + record.attempt : ''].filter(Boolean).join(', ') : 'nothing against it');
     const verdict = band ? chip(band.replace('_', ' ') + (record.score === undefined ? '' : ' ' + record.score), BANDS[band] || '') : chip('–', '');
     const decision = word(record.decision || record.action).toLowerCase();
     const pixel = record.pixel && record.type !== 'event' ? ' · Pixel ' + word(record.pixel) : '';
     return row([['time', clock(Date.parse(record.time))], ['', what.slice(0, 70)], ['', verdict],
-      ['', chip((decision || 'seen') + pixel, KINDS[decision] || '')], ['why', (record.reasons || []).map(word).filter(Boolean).join(', ') || 'nothing against it']]);
+      ['', chip((decision || 'seen') + pixel, KINDS[decision] || '')], ['why', why]]);
   }));
   at('no-records').classList.toggle('hidden', records.length > 0);
 }
