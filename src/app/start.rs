@@ -187,10 +187,14 @@ impl Running {
         self.admin
     }
 
-    /// The newest decision records, newest first.
+    /// The newest decision records, newest first, up to the last decision taken. Blocks until they are written.
     pub fn records(&self) -> Vec<Value> {
         let all = Filter { limit: 1_000, ..Filter::default() };
-        self.engines.as_ref().map(|engines| engines.ledger.query(&all)).unwrap_or_default()
+        let newest = |engines: &Engines| {
+            engines.ledger.flush();
+            engines.ledger.query(&all)
+        };
+        self.engines.as_ref().map(newest).unwrap_or_default()
     }
 
     /// Reloads rules, lists and the bypass switch, as SIGHUP does.

@@ -10,7 +10,6 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
-use secrecy::SecretString;
 use tokio::runtime::Runtime;
 
 use crate::app;
@@ -18,19 +17,13 @@ use crate::app::Running;
 use crate::cli::Ended;
 use crate::cli::say;
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::demo::Places;
 use crate::demo::Scenery;
 use crate::demo::Stand;
 use crate::demo::board::Records;
-use crate::demo::graph::Account;
-use crate::demo::shop::Backend;
+use crate::demo::front;
+use crate::demo::front::Front;
 use crate::demo::tour;
-
-const PIXEL: &str = "100200300400500";
-/// Tokens of a shop that does not exist; the mock is the only one that takes them.
-const TOKEN: &str = "demo-access-token";
-const KEY: &str = "demo-back-end-key";
 
 /// What the command was told.
 pub(super) struct Asked {
@@ -61,30 +54,35 @@ fn stand(asked: &Asked, state: &Path, out: &mut (dyn Write + Send)) -> Result<En
     };
     let port = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, if asked.tour { 0 } else { port }));
     let places = Places { shop: port(0), graph: port(0), board: port(asked.board_port) };
-    let account = Account { pixel: PIXEL.to_owned(), token: SecretString::from(TOKEN) };
     let scenery = runtime
-        .block_on(Scenery::start(places, account, Arc::clone(&records), Clock::system()))
+        .block_on(Scenery::start(places, front::account(), Arc::clone(&records), Clock::system()))
         .map_err(|error| format!("the demo cannot listen: {error}\nhint: choose other ports with `--port` and `--board-port`"))?;
-    let config = config(asked, state, &scenery, port(asked.port))?;
+    let front = Front {
+        listen: port(asked.port),
+        site: &scenery.shop.url(),
+        graph: &scenery.graph.url(),
+        state,
+        rules: asked.rules.as_deref(),
+        more: "",
+    };
+    let config = front.config().map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
     let running = app::start(&config, app::Options::default()).map_err(|error| error.to_string())?;
     let graph_endpoint = format!("http://{}", running.graph());
     let shop_url = format!("http://{}", running.shop());
-    let key = SecretString::from(KEY);
-    scenery.shop.report_to(Backend { endpoint: graph_endpoint.clone(), key: key.clone() });
     *held(&proxy) = Some(running);
-    let stand = Stand { scenery, shop_url, graph_endpoint, graph_key: key, records, forwarded: true };
+    let stand = Stand { scenery, shop_url, graph_endpoint, records, forwarded: true };
+    stand.connect();
     if asked.tour {
         let passed = runtime.block_on(tour::run(&stand, &mut &mut *out)).map_err(|error| error.to_string());
         stop(&proxy);
         return passed.map(|passed| if passed { Ended::Well } else { Ended::Wrong });
     }
-    stand.scenery.board.link("The shop, through clicksieve", &stand.shop_url);
     say(
         out,
         format_args!("the shop, through clicksieve   {}/?fbclid=IwAR0-demo-click-00000000&utm_content=demo", stand.shop_url),
     );
     say(out, format_args!("both halves of every event     {}", stand.scenery.board.url()));
-    say(out, format_args!("Graph-compatible endpoint      {}/v26.0/{PIXEL}/events", stand.graph_endpoint));
+    say(out, format_args!("Graph-compatible endpoint      {}/v26.0/{}/events", stand.graph_endpoint, front::PIXEL));
     say(out, "stop with Ctrl-C");
     let _ = runtime.block_on(tokio::signal::ctrl_c());
     stop(&proxy);
@@ -101,25 +99,4 @@ fn stop(proxy: &Mutex<Option<Running>>) {
     if let Some(running) = running {
         running.stop();
     }
-}
-
-/// The configuration that an operator would write for this shop, with the tokens in the environment.
-fn config(asked: &Asked, state: &Path, scenery: &Scenery, listen: SocketAddr) -> Result<Config, String> {
-    let rules = asked.rules.as_deref().map(|rules| format!("rules: {}\n", rules.display())).unwrap_or_default();
-    let text = format!(
-        "listen: {listen}\nupstream: {site}\nmode: warn\ncores: 1\nstate: {state}\n{rules}trusted_proxies: [127.0.0.1]\n\
-         destinations:\n  - name: meta\n    pixel_id: \"{PIXEL}\"\n    access_token: ${{TOKEN}}\n    key: ${{KEY}}\n    host: {graph}\n\
-         graph: {{ listen: \"127.0.0.1:0\" }}\nadmin: {{ listen: \"127.0.0.1:0\" }}\nrecords: {{ pages: true }}\n",
-        site = scenery.shop.url(),
-        state = state.display(),
-        graph = scenery.graph.url(),
-    );
-    let environment = |name: &str| match name {
-        "TOKEN" => Some(TOKEN.to_owned()),
-        "KEY" => Some(KEY.to_owned()),
-        _ => None,
-    };
-    let here = std::env::current_dir().unwrap_or_default();
-    let faults = |faults: Vec<crate::fault::Fault>| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    Config::parse("demo", text.as_bytes(), &here, &environment).map_err(faults)
 }

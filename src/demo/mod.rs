@@ -2,6 +2,7 @@
 //! every event, and scripted visitors. The proxy between them is built by the command, which hands it in as a [`Stand`].
 
 pub mod board;
+pub mod front;
 pub mod graph;
 pub mod pages;
 pub mod refusals;
@@ -12,14 +13,11 @@ pub mod visitor;
 use std::io;
 use std::net::SocketAddr;
 
-use secrecy::SecretString;
-
 use crate::clock::Clock;
 use crate::demo::board::Board;
 use crate::demo::board::Records;
 use crate::demo::graph::Account;
 use crate::demo::graph::Graph;
-use crate::demo::shop::Backend;
 use crate::demo::shop::Shop;
 
 /// Where the three pieces listen; port 0 takes a free one.
@@ -65,8 +63,6 @@ pub struct Stand {
     pub shop_url: String,
     /// The Graph-compatible endpoint's host, such as `http://127.0.0.1:8088`.
     pub graph_endpoint: String,
-    /// The key that the endpoint takes.
-    pub graph_key: SecretString,
     /// The decision records, newest first.
     pub records: Records,
     /// Whether the proxy believes `X-Forwarded-For` of this machine; the visitors then come from different networks.
@@ -76,8 +72,7 @@ pub struct Stand {
 impl Stand {
     /// Tells the shop's back end where the Graph-compatible endpoint is, and puts links on the board.
     pub fn connect(&self) {
-        let backend = Backend { endpoint: self.graph_endpoint.clone(), key: self.graph_key.clone() };
-        self.scenery.shop.report_to(backend);
+        self.scenery.shop.report_to(front::backend(&self.graph_endpoint));
         self.scenery.board.link("The shop, through the proxy", &self.shop_url);
         self.scenery.board.link("The shop by itself", &self.scenery.shop.url());
     }

@@ -289,25 +289,21 @@ mod tests {
     use std::net::SocketAddr;
     use std::sync::Arc;
 
-    use secrecy::SecretString;
-
     use crate::clock::Clock;
     use crate::demo::Places;
     use crate::demo::Scenery;
-    use crate::demo::graph::Account;
+    use crate::demo::front;
 
     use super::*;
 
     #[tokio::test]
     async fn without_a_proxy_no_visitor_passes() {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        let account = Account { pixel: "1".to_owned(), token: SecretString::from("token") };
         let places = Places { shop: free, graph: free, board: free };
-        let scenery = Scenery::start(places, account, Arc::new(Vec::new), Clock::system()).await.unwrap();
+        let scenery = Scenery::start(places, front::account(), Arc::new(Vec::new), Clock::system()).await.unwrap();
         let stand = Stand {
             shop_url: scenery.shop.url(),
             graph_endpoint: scenery.graph.url(),
-            graph_key: SecretString::from("token"),
             records: Arc::new(Vec::new),
             forwarded: false,
             scenery,

@@ -10,10 +10,6 @@ use std::process::Stdio;
 use serde_json::Value;
 use serde_json::json;
 
-/// The user agent of an ordinary Chrome, for runs in which the browser is to pass for a person's.
-pub(crate) const ORDINARY: &str =
-    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/147.0.0.0 Safari/537.36";
-
 /// One running browser.
 pub(crate) struct Browser {
     driver: Child,
@@ -22,7 +18,20 @@ pub(crate) struct Browser {
     _profile: tempfile::TempDir,
 }
 
+/// The user agent of an ordinary Chrome of the installed Chromium's own version, reduced as Chrome reduces it.
+fn ordinary() -> String {
+    let told = Command::new("chromium").arg("--version").stderr(Stdio::null()).output().unwrap().stdout;
+    let told = String::from_utf8(told).unwrap();
+    let major = told.split([' ', '.']).find(|word| word.parse::<u32>().is_ok()).unwrap_or_else(|| panic!("no version: {told}"));
+    format!("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{major}.0.0.0 Safari/537.36")
+}
+
 impl Browser {
+    /// A browser that says it is an ordinary Chrome; to the page it still says that it is driven.
+    pub(crate) async fn ordinary() -> Self {
+        Self::start(Some(&ordinary())).await
+    }
+
     /// Starts Debian's chromedriver and Chromium; `agent` replaces the user agent.
     pub(crate) async fn start(agent: Option<&str>) -> Self {
         let profile = tempfile::tempdir().unwrap();
@@ -86,6 +95,12 @@ impl Browser {
     /// The reload button.
     pub(crate) async fn reload(&self) {
         self.command("refresh", json!({})).await;
+    }
+
+    /// Runs a script before any of the page's own, on each page from now on.
+    pub(crate) async fn before_each_page(&self, script: &str) {
+        let asked = json!({ "cmd": "Page.addScriptToEvaluateOnNewDocument", "params": { "source": script } });
+        self.command("goog/cdp/execute", asked).await;
     }
 
     /// Runs a script in the page and gives what it returns.

@@ -8,10 +8,13 @@
     reason = "a test fails by panicking, also in its helpers"
 )]
 
+mod csp;
 mod driver;
+mod front;
 mod full;
 mod stand;
 mod tag;
+mod views;
 
 /// A client for the driver; the TLS provider is the program's choice elsewhere and not used here.
 fn client() -> reqwest::Client {

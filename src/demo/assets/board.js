@@ -15,7 +15,9 @@ const row = (cells) => {
   return line;
 };
 const BANDS = { human: 'good', suspect: 'wait', likely_invalid: 'bad', invalid: 'bad' };
-const DECISIONS = { forward: 'good', modify: 'wait', hold: 'wait', suppress: 'bad' };
+const KINDS = { forward: 'good', leave: 'good', modify: 'wait', hold: 'wait', gate: 'wait', suppress: 'bad', withhold: 'bad' };
+/* What became of it, by the decision's or the Pixel policy's name. */
+const DONE = { hold: 'held', suppress: 'suppressed', modify: 'modified', withhold: 'withheld', gate: 'waiting' };
 const word = (value) => typeof value === 'string' ? value : value && (value.rule || value.id || value.signal || value.name || value.action) || '';
 
 function merge(state) {
@@ -29,11 +31,13 @@ function merge(state) {
   };
   for (const hit of state.pixel) place(hit.event, hit.eventID, hit.time).pixel += 1;
   for (const event of state.server) place(event.event_name, event.event_id, event.at).server += 1;
-  for (const record of state.records) if (record.type === 'event') {
+  const told = new Map();
+  for (const record of state.records) if (record.type !== 'event' && !told.has(record.visit_id)) told.set(record.visit_id, word(record.pixel));
+  for (const record of state.records) if (record.type === 'event' && record.source) {
     const found = place(record.event_name || '', record.event_id, Date.parse(record.time));
     const decision = word(record.decision);
-    if (decision && !found.decision) found.decision = decision.toLowerCase();
-    if (!found.mirror && record.pixel) found.mirror = word(record.pixel);
+    if (decision !== 'copy' && !found.decision) found.decision = decision;
+    if (!found.told) found.told = told.get(record.visit_id);
   }
   return [...rows.values()].sort((a, b) => b.time - a.time);
 }
@@ -41,7 +45,7 @@ function merge(state) {
 const times = (n) => n > 1 ? ' ' + n + ' times' : '';
 function half(count, done, otherwise) {
   if (count) return chip(done + times(count), count > 1 ? 'bad' : 'good');
-  return otherwise ? chip(otherwise, DECISIONS[otherwise] || 'wait') : chip('not seen', '');
+  return DONE[otherwise] ? chip(DONE[otherwise], KINDS[otherwise]) : chip('not seen', '');
 }
 
 function drawEvents(rows) {
@@ -50,11 +54,10 @@ function drawEvents(rows) {
     const mark = document.createElement('span');
     mark.className = matched ? 'tick' : 'faint';
     mark.textContent = matched ? '✓ one event' : event.pixel + event.server === 1 ? 'one half' : event.pixel + event.server ? 'check' : 'not counted';
-    const stopped = event.decision && event.decision !== 'forward' ? event.decision : '';
     const name = document.createElement('strong');
     name.textContent = event.name;
     return row([['time', clock(event.time)], ['', name], ['', event.id ? code(event.id) : chip('none', '')],
-      ['', half(event.pixel, 'fired', event.mirror && event.mirror !== 'fired' ? event.mirror : '')], ['', half(event.server, 'accepted', stopped)], ['', mark]]);
+      ['', half(event.pixel, 'fired', event.told)], ['', half(event.server, 'accepted', event.decision)], ['', mark]]);
   }));
   at('no-events').classList.toggle('hidden', rows.length > 0);
   at('n-matched').textContent = rows.filter((e) => e.pixel && e.server).length;
@@ -66,12 +69,15 @@ function drawEvents(rows) {
 function drawRecords(records) {
   at('records').replaceChildren(...records.slice(0, 60).map((record) => {
     const band = word(record.class) === 'skip' ? 'skip' : word(record.band);
-    const what = record.type === 'event' ? record.event_name + ' (' + (record.source || '') + ')' : record.type + ' ' + (record.path || record.url || '');
+    const sent = record.type === 'event' && !record.source;
+    const what = record.type !== 'event' ? record.type + ' ' + (record.url || '').replace(/^https?:\/\/[^/]*/, '')
+      : record.event_name + (sent ? ' to ' + record.destination : ' from the ' + record.source);
+    const why = (record.reasons || []).map(word).join(', ') || (sent ? [record.outcome, record.attempt > 1 ? 'attempt ' + record.attempt : ''].filter(Boolean).join(', ') : 'nothing against it');
     const verdict = band ? chip(band.replace('_', ' ') + (record.score === undefined ? '' : ' ' + record.score), BANDS[band] || '') : chip('–', '');
     const decision = word(record.decision || record.action).toLowerCase();
     const pixel = record.pixel && record.type !== 'event' ? ' · Pixel ' + word(record.pixel) : '';
     return row([['time', clock(Date.parse(record.time))], ['', what.slice(0, 70)], ['', verdict],
-      ['', chip((decision || 'seen') + pixel, DECISIONS[decision] || '')], ['why', (record.reasons || []).map(word).filter(Boolean).join(', ') || 'nothing against it']]);
+      ['', chip((decision || 'seen') + pixel, KINDS[decision] || '')], ['why', why]]);
   }));
   at('no-records').classList.toggle('hidden', records.length > 0);
 }

@@ -1,0 +1,86 @@
+//! Page views through the real proxy: no id serves twice, nothing happens before consent, a suspect waits for its proof.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::driver::Browser;
+use crate::front::Front;
+use crate::front::Wish;
+use crate::front::driven;
+use crate::front::suspicious;
+
+/// Waits in the page until the tag has told the collector something, and has been answered.
+const TOLD: &str = "return new Promise(done=>{let look=()=>performance.getEntriesByType('resource')\
+                    .some(e=>e.name.endsWith('/_cs/e')&&e.responseEnd)?done(1):setTimeout(look,20);look()})";
+/// Keeps back what scripts put off by nothing at all, as the tag does with its proof, until `prove()` is called.
+const KEEP_BACK: &str = "(()=>{let real=setTimeout,kept=[];window.setTimeout=(f,t,...a)=>t===0?kept.push(f):real(f,t,...a);\
+                         window.prove=()=>kept.splice(0).forEach(f=>f())})()";
+
+#[tokio::test]
+async fn no_view_ever_gets_an_id_that_another_had() {
+    let front = Front::start(Wish { rules: Some(driven()), ..Wish::default() }).await;
+    let (first, second) = (Browser::ordinary().await, Browser::ordinary().await);
+    let mug = format!("{}/product/mug", front.url);
+    let mut names = Vec::new();
+    for (browser, reloads) in [(&first, false), (&second, false), (&first, true), (&first, false)] {
+        if reloads {
+            browser.reload().await;
+        } else {
+            browser.open(&mug).await;
+        }
+        names.extend(["PageView", "ViewContent"]);
+        front.both_halves_hold(&names).await;
+    }
+    // Back from another page: restored as it was or loaded again, the view is another one.
+    first.open(&front.url).await;
+    names.push("PageView");
+    front.both_halves_hold(&names).await;
+    first.back().await;
+    first.run("fbq('track','Lead')").await;
+    let lead = front.accepted("Lead").await.text("event_id").to_owned();
+    front.fired("Lead").await;
+    let again = front.pixel_half().len() > names.len() + 1;
+    names.push("Lead");
+    names.extend(["PageView", "ViewContent"].into_iter().filter(|_| again));
+    front.both_halves_hold(&names).await;
+    let views = |half: Vec<(String, String)>| half.into_iter().filter(|event| event.0 == "PageView").map(|event| event.1);
+    let mut pages: BTreeSet<String> = views(front.server_half()).collect();
+    assert_eq!(pages.len(), names.iter().filter(|name| **name == "PageView").count());
+    assert_eq!(pages.insert(lead), !again, "the Lead belongs to the newest view");
+    first.close().await;
+    second.close().await;
+}
+
+#[tokio::test]
+async fn nothing_is_measured_before_consent_and_both_halves_after_it() {
+    let front = Front::start(Wish { rules: Some(driven()), more: "consent: required\n", ..Wish::default() }).await;
+    let browser = Browser::ordinary().await;
+    browser.open(&format!("{}/product/mug?fbclid=IwAR0abcDEF123456789_abcDEF-0123456789abcdefghij", front.url)).await;
+    browser.run(TOLD).await;
+    assert_eq!((front.pixel_half(), front.server_half()), (vec![], vec![]));
+    assert_eq!(browser.run("return document.cookie").await, "");
+    browser.run("clicksieve.consent('granted')").await;
+    front.both_halves_hold(&["PageView", "ViewContent"]).await;
+    let cookies = browser.run("return document.cookie").await;
+    assert!(["_fbp=fb.", "_fbc=fb."].iter().all(|name| cookies.as_str().unwrap().contains(name)), "{cookies}");
+    // From now on the next page measures at once.
+    browser.open(&format!("{}/product/kettle", front.url)).await;
+    front.both_halves_hold(&["PageView", "ViewContent", "PageView", "ViewContent"]).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_suspect_waits_in_both_halves_until_its_browser_proves_itself() {
+    let front = Front::start(Wish { rules: Some(suspicious()), ..Wish::default() }).await;
+    let browser = Browser::ordinary().await;
+    browser.before_each_page(KEEP_BACK).await;
+    browser.open(&format!("{}/product/mug", front.url)).await;
+    browser.run(TOLD).await;
+    let held = front.decisions("ViewContent");
+    assert_eq!((&held[0]["decision"], &held[0]["band"]), (&json!("hold"), &json!("suspect")));
+    assert_eq!((front.pixel_half(), front.server_half()), (vec![], vec![]));
+    browser.run("prove()").await;
+    front.both_halves_hold(&["PageView", "ViewContent"]).await;
+    browser.close().await;
+}
