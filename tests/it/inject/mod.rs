@@ -3,4 +3,6 @@
 
 mod corpus;
 mod feed;
+mod markup;
 mod pages;
+mod tree;
