@@ -2,6 +2,7 @@
 //! byte by byte and in random cuts, plain and gzip.
 
 mod corpus;
+mod documents;
 mod feed;
 mod markup;
 mod pages;

@@ -19,6 +19,7 @@ use html5ever::ns;
 use html5ever::parse_document;
 use html5ever::tendril::StrTendril;
 use html5ever::tendril::TendrilSink;
+use html5ever::tokenizer::TokenizerOpts;
 
 #[derive(Debug)]
 enum Kind {
@@ -55,7 +56,11 @@ pub(super) fn parse(page: &[u8]) -> Tree {
         nodes: RefCell::new(vec![Node { kind: Kind::Root, parent: None, children: Vec::new() }]),
         mode: Cell::new(QuirksMode::NoQuirks),
     };
-    parse_document(sink, ParseOpts::default()).from_utf8().one(page)
+    // html5ever would drop a byte order mark behind every script too; a browser drops the page's first bytes only.
+    let options =
+        ParseOpts { tokenizer: TokenizerOpts { discard_bom: false, ..TokenizerOpts::default() }, ..ParseOpts::default() };
+    let text = page.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(page);
+    parse_document(sink, options).from_utf8().one(text)
 }
 
 impl Tree {
