@@ -6,7 +6,6 @@ use std::fs;
 use std::path::Path;
 
 use clicksieve::inject::Coding;
-use proptest::prelude::Strategy;
 use proptest::proptest;
 use proptest::sample::select;
 

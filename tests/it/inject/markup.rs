@@ -127,3 +127,11 @@ proptest! {
         prop_assert_eq!(tree.print(), parse([before, behind].concat().as_bytes()).print());
     }
 }
+
+#[test]
+fn the_short_markup_leaves_a_meta_charset_its_room() {
+    let data =
+        PageData { page: Uuid::nil(), token: &"t".repeat(100), pixel: PixelAction::Withhold, consent: Consent::NotRequired };
+    let len = snippet(&Settings::default(), &data, &Way::External).len();
+    assert!(len + 60 < 500, "{len} bytes");
+}
