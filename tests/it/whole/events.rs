@@ -190,3 +190,45 @@ fn global_privacy_control_limits_what_meta_may_do() {
     assert_eq!(event["data_processing_options"], json!(["LDU"]));
     assert_eq!((&event["data_processing_options_country"], &event["data_processing_options_state"]), (&json!(0), &json!(0)));
 }
+
+#[test]
+fn a_page_fetched_ahead_converts_nothing_without_its_script() {
+    let site = site();
+    let inside = Inside::start(site.address, "");
+    let ahead = format!("{}sec-purpose: prefetch\r\n", chrome());
+    let tag = tag_of(&inside.ask("GET", CLICK, &ahead)).unwrap();
+    inside.tell(&chrome(), &tag.token, &[whole::tag_event(&tag.page, "PageView", 1, inside.now())]);
+    settle(&inside, "after-the-prefetch");
+    assert_eq!(inside.copies(&tag.page).len(), 0);
+    assert_eq!(inside.records(&tag.page)[0]["decision"], "suppress");
+}
+
+#[test]
+fn a_paid_order_vouches_for_what_its_visit_did_before() {
+    let site = site();
+    let inside = Inside::start(site.address, "");
+    let tag = tag_of(&inside.ask("GET", CLICK, &suspect())).unwrap();
+    let now = inside.now();
+    inside.tell(&suspect(), &tag.token, &[whole::tag_event(&tag.page, "Lead", 1, now), order(&tag.page, "paid-1", now)]);
+    settle(&inside, "before-the-payment");
+    assert_eq!((inside.copies(&tag.page).len(), inside.copies("o.paid-1").len()), (0, 0));
+    inside.reported(&[whole::purchase("paid-1", now)]);
+    assert_eq!(inside.arrives("o.paid-1").len(), 1);
+    assert_eq!(inside.arrives(&tag.page).len(), 1);
+}
+
+#[test]
+fn a_script_that_admits_a_robot_ends_what_was_held() {
+    let site = site();
+    let inside = Inside::start(site.address, "");
+    let tag = tag_of(&inside.ask("GET", CLICK, &suspect())).unwrap();
+    let now = inside.now();
+    inside.tell(&suspect(), &tag.token, &[whole::tag_event(&tag.page, "Lead", 1, now)]);
+    let answer = inside.tell(&suspect(), &tag.token, &[proof(true)]);
+    assert_eq!(answer.text(), r#"{"ok":true,"pixel":"withhold"}"#);
+    // What it claims later changes nothing.
+    inside.tell(&suspect(), &tag.token, &[proof(false), whole::tag_event(&tag.page, "Lead", 2, now)]);
+    settle(&inside, "after-the-robot");
+    let second = format!("{}.2", tag.page);
+    assert_eq!((inside.copies(&tag.page).len(), inside.copies(&second).len()), (0, 0));
+}
