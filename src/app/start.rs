@@ -28,6 +28,7 @@ use crate::delivery::Delivery;
 use crate::ledger::Filter;
 use crate::server;
 use crate::telemetry::Metrics;
+use crate::verdict::Mode;
 
 /// How often held events are looked at, old state is forgotten, and visits are written.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -53,6 +54,7 @@ pub struct Running {
     shop: SocketAddr,
     graph: SocketAddr,
     admin: SocketAddr,
+    mode: Mode,
     reloader: Arc<Reloader>,
     ready: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
@@ -100,11 +102,11 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
     ];
     errands.push(side.spawn(deliver(rooms.delivery, ending)));
     let (shop_address, graph_address) = (shop.address(), graph.address());
-    tracing::info!(shop = %shop_address, graph = %graph_address, admin = %admin_address, mode = ?config.mode, "started");
     Ok(Running {
         shop: shop_address,
         graph: graph_address,
         admin: admin_address,
+        mode: config.mode,
         reloader,
         ready,
         stop: halt,
@@ -155,13 +157,14 @@ async fn sweep(engines: Engines, clock: Clock, mut stopped: watch::Receiver<bool
     }
 }
 
-/// Returns at SIGTERM or SIGINT.
-async fn told(reloader: &Reloader) {
+/// Returns at SIGTERM or SIGINT; `listening` is called once they are listened to.
+async fn told(reloader: &Reloader, listening: impl FnOnce()) {
     let (term, int, hup) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
     let (Ok(mut term), Ok(mut int), Ok(mut hup)) = (term, int, hup) else {
         tracing::error!("signals cannot be received");
         return;
     };
+    listening();
     loop {
         tokio::select! {
             _ = term.recv() => return,
@@ -204,8 +207,13 @@ impl Running {
 
     /// Waits for SIGTERM or SIGINT, then stops; SIGHUP reloads.
     pub fn until_told(self) {
+        // Said only now: a SIGHUP that came before would end the process instead of reloading.
+        let listening = || {
+            let (shop, graph, admin) = (self.shop, self.graph, self.admin);
+            tracing::info!(%shop, %graph, %admin, mode = ?self.mode, "started");
+        };
         if let Some(side) = &self.side {
-            side.block_on(told(&self.reloader));
+            side.block_on(told(&self.reloader, listening));
         }
         tracing::info!("stopping");
         self.stop();

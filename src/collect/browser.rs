@@ -26,6 +26,7 @@ use crate::collect::Collector;
 use crate::collect::Destination;
 use crate::collect::decide::Case;
 use crate::collect::graph;
+use crate::collect::reopen;
 use crate::collect::reply;
 use crate::collect::reply::Refusal;
 use crate::cookie;
@@ -40,12 +41,10 @@ use crate::fact::Proof;
 use crate::seal::PageToken;
 use crate::seal::VisitCookie;
 use crate::spool::Release;
-use crate::verdict::Band;
 use crate::verdict::Category;
 use crate::verdict::Class;
 use crate::verdict::Consent;
 use crate::verdict::PixelAction;
-use crate::verdict::Verdict;
 use crate::visits::Visit;
 
 /// What the items of one post have brought together.
@@ -87,14 +86,16 @@ pub(super) async fn answer(
     if !room.may_post(token.visit, now) {
         return Err(Refusal::new(429, "rate", 4, "too many posts"));
     }
-    let visit = room.visits.find_page(token.page).or_else(|| room.visits.find(token.visit));
+    let expired = age > room.settings.token_life;
+    let known = room.visits.find_page(token.page).or_else(|| room.visits.find(token.visit));
+    let visit = known.or_else(|| (!expired && token.class == Class::Visit).then(|| reopen::visit(room, head, peer, &token)));
     let mut post = Post {
         room,
         head,
         peer,
         now,
         token,
-        expired: age > room.settings.token_life,
+        expired,
         visit,
         user_data: Map::new(),
         cases: Vec::new(),
@@ -193,13 +194,11 @@ impl Post<'_> {
             self.room.visits.link_order(visit.id, &order);
         }
         let agent = self.head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
-        let (class, score, pixel) = (self.token.class, self.token.score, self.token.pixel);
-        let band = band_of(score.points());
         Some(Case {
             aliases: Vec::new(),
             visit: self.visit.clone(),
             page: Some(self.token.page),
-            landing: Some(Arc::new(Verdict { class, score, band, pixel, ..Verdict::default() })),
+            landing: Some(Arc::new(reopen::landing(&self.token))),
             joined_by: self.visit.is_some().then_some("token"),
             fired: text("pixel") == Some("fired"),
             network: self.room.sources.network(self.peer),
@@ -213,9 +212,7 @@ impl Post<'_> {
     /// Whether the visitor agreed: the visit says so, or where it is not known any more, the visit cookie, which is set only
     /// then.
     fn agreed(&self) -> bool {
-        let carries =
-            || cookie::find(&self.head.headers, cookie::VISIT).is_some_and(|text| self.room.keys.open_visit(text).is_ok());
-        self.visit.as_ref().map_or_else(carries, |visit| visit.consent == Consent::Granted)
+        self.visit.as_ref().map_or_else(|| reopen::carries_visit(self.room, self.head), |visit| visit.consent == Consent::Granted)
     }
 
     /// The id both halves agree on; `None` where the tag's differs from what the token proves.
@@ -351,15 +348,5 @@ impl Post<'_> {
             answer.headers_mut().append(SET_COOKIE, value);
         }
         answer
-    }
-}
-
-/// The band of a token's score by the default bounds, for a visit that is no longer known.
-fn band_of(points: u8) -> Band {
-    match points {
-        0..=29 => Band::Human,
-        30..=59 => Band::Suspect,
-        60..=84 => Band::LikelyInvalid,
-        _ => Band::Invalid,
     }
 }

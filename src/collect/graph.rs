@@ -167,7 +167,7 @@ pub(super) fn complete(event: &mut Event, visit: &Visit) {
     fill("client_user_agent", Some(visit.user_agent.to_string()));
     fill("fbp", visit.fbp.as_deref().map(str::to_owned));
     fill("fbc", visit.fbc.as_deref().map(str::to_owned));
-    if event.source_url.is_none() {
+    if event.source_url.is_none() && !visit.landing_url.is_empty() {
         event.source_url = Some(parse::clean_link(&visit.landing_url, &mut 0));
     }
 }

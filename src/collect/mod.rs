@@ -34,6 +34,7 @@ use crate::visits::Visits;
 mod browser;
 mod decide;
 mod graph;
+mod reopen;
 mod reply;
 
 /// A place events go to, as the collector sees it.

@@ -31,7 +31,7 @@ pub(crate) struct Inside {
     pub(crate) graph: Graph,
     pub(crate) clock: Clock,
     pub(crate) runtime: Runtime,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Inside {
@@ -55,7 +55,7 @@ impl Inside {
         let config = parse(&text, folder.path());
         let options = app::Options { config_path: None, clock: clock.clone() };
         let running = app::start(&config, options).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        Self { running, graph, clock, runtime, _folder: folder }
+        Self { running, graph, clock, runtime, folder }
     }
 
     /// The time of the process in seconds.
@@ -120,6 +120,20 @@ impl Inside {
         let lines = format!("content-type: text/plain;charset=UTF-8\r\ncontent-length: {}\r\n{lines}", body.len());
         let request = format!("POST /_cs/e HTTP/1.1\r\nhost: shop.example\r\n{lines}\r\n{body}");
         visitor::Visitor::connect(self.running.shop()).ask(&request)
+    }
+
+    /// What the operator's door answers.
+    pub(crate) fn admin(&self, path: &str) -> String {
+        let token = std::fs::read_to_string(self.folder.path().join("state/admin.token")).unwrap();
+        let lines = format!("host: localhost\r\nauthorization: Bearer {}\r\n", token.trim());
+        let answer = visitor::Visitor::connect(self.running.admin()).ask(&format!("GET {path} HTTP/1.1\r\n{lines}\r\n"));
+        assert_eq!(answer.status, 200, "{path}");
+        answer.text().to_owned()
+    }
+
+    /// Looks again and again until something holds, for as long as events may take; says whether it did.
+    pub(crate) fn looks(&self, holds: impl Fn() -> bool) -> bool {
+        (0..LOOKS).any(|_| holds() || self.runtime.block_on(self.graph.until(|_| holds(), LOOK)))
     }
 
     /// The records of an event, oldest first.

@@ -112,7 +112,7 @@ async fn what_was_acknowledged_before_a_kill_arrives_and_what_was_suppressed_nev
     }
     let mut suppressed = robots.await.unwrap();
     let before = work.acknowledged.lock().unwrap().len();
-    assert!(before >= BATCHES / 2 && before < BATCHES, "killed after {before} of {BATCHES} batches");
+    assert!((BATCHES / 2..BATCHES).contains(&before), "killed after {before} of {BATCHES} batches");
 
     let process = Process::start(&config);
     let base = format!("http://{}", process.shop);
@@ -149,4 +149,34 @@ async fn what_was_acknowledged_before_a_kill_arrives_and_what_was_suppressed_nev
     // A batch that was under way when the process died may come again, under the same ids; no more than that.
     assert!(twice <= EVENTS, "{twice} ids arrived twice");
     assert!(copies.values().all(|&count| count <= 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_held_when_it_was_killed_is_released_by_a_proof_after_the_restart() {
+    let graph = whole::mock(Clock::system()).await;
+    let site = Site::answers(whole::html_answer());
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("clicksieve.yaml");
+    std::fs::write(&config, whole::configuration(site.address, &graph.url(), whole::ADMIN)).unwrap();
+    let mut process = Process::start(&config);
+    let suspect = |process: &Process| {
+        Visitor::new(&format!("http://{}", process.shop), Visitor::chrome(None)).with("x-forwarded-for", "5.9.61.22")
+    };
+    let mut visitor = suspect(&process);
+    let page = visitor.get("/mug").await.unwrap();
+    let id = page.tag.as_ref().unwrap().page.clone();
+    let answer = visitor.tell(&page, vec![whole::tag_event(&id, "Lead", 1, page.seen)]).await.unwrap();
+    assert_eq!(answer, json!({ "ok": true, "pixel": "gate" }));
+    process.kill();
+
+    let process = Process::start(&config);
+    let proof = json!({ "k": "proof", "facts": { "webdriver": false, "interaction": true } });
+    let answer = suspect(&process).tell(&page, vec![proof]).await.unwrap();
+    assert_eq!(answer, json!({ "ok": true, "pixel": "leave" }));
+    let held = |all: &[clicksieve::demo::graph::Taken]| all.iter().any(|taken| taken.text("event_id") == id);
+    assert!(graph.until(held, whole::ARRIVAL).await, "the held event never came");
+    // Nor does it forget that proof.
+    suspect(&process).tell(&page, vec![whole::tag_event(&id, "Lead", 2, page.seen)]).await.unwrap();
+    let second = |all: &[clicksieve::demo::graph::Taken]| all.iter().any(|taken| taken.text("event_id") == format!("{id}.2"));
+    assert!(graph.until(second, whole::ARRIVAL).await, "the next event never came");
 }

@@ -1,9 +1,19 @@
 //! Pages as a visitor gets them: what is injected, what is left alone, what may be cached, which cookies come.
 
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::io::Write;
+
 use clicksieve::demo::visitor::Tag;
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
 use serde_json::Value;
 
+use crate::harness::site::Site;
 use crate::harness::visitor::Answer;
+use crate::harness::visitor::field;
+use crate::whole::inside::Inside;
 
 /// The header lines of a Chrome that navigates from `address`.
 pub(crate) fn chrome_from(address: &str) -> String {
@@ -27,4 +37,142 @@ pub(crate) fn tag_of(page: &Answer) -> Option<Tag> {
     let data: Value = serde_json::from_str(&plain).unwrap();
     let field = |name: &str| data[name].as_str().unwrap().to_owned();
     Some(Tag { page: field("p"), token: field("t"), pixel: field("x"), prefix: field("u") })
+}
+
+/// The values of a field that may come more than once.
+fn fields<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
+    let pairs = answer.head.lines().filter_map(|line| line.split_once(": "));
+    pairs.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
+}
+
+/// The names of the cookies that an answer sets.
+pub(crate) fn cookies(answer: &Answer) -> Vec<&str> {
+    let mut names: Vec<&str> =
+        fields(answer, "set-cookie").iter().filter_map(|cookie| cookie.split_once('=')).map(|(name, _)| name).collect();
+    names.sort_unstable();
+    names
+}
+
+/// A `Cookie` line with everything that an answer sets.
+pub(crate) fn jar(answer: &Answer) -> String {
+    let pairs: Vec<&str> = fields(answer, "set-cookie").iter().filter_map(|cookie| cookie.split(';').next()).collect();
+    if pairs.is_empty() { String::new() } else { format!("cookie: {}\r\n", pairs.join("; ")) }
+}
+
+/// A site that answers by path, as a shop with validators, ranges and fragments does.
+fn site() -> Site {
+    Site::start(|talk, _| {
+        while let Some(head) = talk.head() {
+            let page = "<!doctype html><html><head><title>Mug</title></head><body>A mug.</body></html>";
+            let validators = "etag: \"v1\"\r\nlast-modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+            let conditional = ["if-none-match", "if-modified-since"].iter().any(|name| field(&head, name).is_some());
+            let path = head.split(' ').nth(1).unwrap().split('?').next().unwrap();
+            let (status, more, body) = match path {
+                _ if conditional => ("304 Not Modified", validators, Vec::new()),
+                _ if field(&head, "range").is_some() => {
+                    ("206 Partial Content", "content-range: bytes 0-3/80\r\n", b"<!do".to_vec())
+                }
+                "/nothing" => ("204 No Content", "", Vec::new()),
+                "/locked" => ("200 OK", "content-security-policy: default-src 'none'\r\n", page.into()),
+                "/packed" => ("200 OK", "content-encoding: gzip\r\n", packed(page)),
+                _ => (
+                    "200 OK",
+                    "etag: \"v1\"\r\nlast-modified: Sun, 06 Nov 1994 08:49:37 GMT\r\ncache-control: public, max-age=600\r\n",
+                    page.into(),
+                ),
+            };
+            let length = if status.starts_with("200") || status.starts_with("206") {
+                format!("content-length: {}\r\n", body.len())
+            } else {
+                String::new()
+            };
+            talk.say(format!("HTTP/1.1 {status}\r\ncontent-type: text/html; charset=utf-8\r\n{more}{length}\r\n"));
+            if !head.starts_with("HEAD") {
+                talk.say(body);
+            }
+        }
+    })
+}
+
+fn packed(page: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(page.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn no_two_views_share_an_id_whatever_the_visitor_has_cached() {
+    let inside = Inside::start(site().address, "");
+    let mut ids = BTreeSet::new();
+    for more in ["", "if-none-match: \"v1\"\r\n", "if-modified-since: Sun, 06 Nov 1994 08:49:37 GMT\r\n", "range: bytes=0-3\r\n"]
+    {
+        for address in ["73.162.40.19", "84.160.77.3"] {
+            let page = inside.ask("GET", "/mug", &format!("{}{more}", chrome_from(address)));
+            assert_eq!(page.status, 200, "{more}");
+            ids.insert(tag_of(&page).expect(more).page);
+            assert_eq!(page.field("cache-control"), Some("private, no-cache"), "{more}");
+            for gone in ["etag", "last-modified", "age", "expires", "accept-ranges"] {
+                assert_eq!(page.field(gone), None, "{more}");
+            }
+        }
+    }
+    assert_eq!(ids.len(), 8);
+}
+
+#[test]
+fn what_is_no_page_view_passes_as_the_site_sent_it() {
+    let inside = Inside::start(site().address, "");
+    let fetch = chrome().replace("mode: navigate", "mode: cors").replace("dest: document", "dest: empty");
+    for (method, path, lines, status) in [
+        ("HEAD", "/mug", chrome(), 200),
+        ("GET", "/nothing", chrome(), 204),
+        ("GET", "/mug", format!("{fetch}if-none-match: \"v1\"\r\n"), 304),
+        ("GET", "/mug", format!("{fetch}range: bytes=0-3\r\n"), 206),
+        ("GET", "/mug", fetch.clone(), 200),
+        ("GET", "/mug", format!("{fetch}x-requested-with: XMLHttpRequest\r\n"), 200),
+    ] {
+        let answer = inside.ask(method, path, &lines);
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert!(!answer.text().contains("data-cs"), "{method} {path}");
+        assert_eq!(cookies(&answer), [""; 0], "{method} {path}");
+        if path == "/mug" && status != 206 {
+            assert_eq!(answer.field("etag"), Some("\"v1\""), "{method} {path}");
+        }
+    }
+    let whole = inside.ask("GET", "/mug", &fetch);
+    assert_eq!(whole.field("cache-control"), Some("public, max-age=600"));
+}
+
+#[test]
+fn a_packed_page_stays_packed_and_a_locked_one_stays_as_it_is() {
+    let inside = Inside::start(site().address, "");
+    let page = inside.ask("GET", "/packed", &format!("{}accept-encoding: gzip, br\r\n", chrome()));
+    assert_eq!(page.field("content-encoding"), Some("gzip"));
+    let mut plain = String::new();
+    MultiGzDecoder::new(page.body.as_slice()).read_to_string(&mut plain).unwrap();
+    assert!(plain.contains("data-cs") && plain.ends_with("A mug.</body></html>"), "{plain}");
+
+    let locked = inside.ask("GET", "/locked", &chrome());
+    assert_eq!(locked.status, 200);
+    assert!(!locked.text().contains("data-cs"));
+    assert_eq!(cookies(&locked), [""; 0]);
+}
+
+#[test]
+fn cookies_are_set_once() {
+    let inside = Inside::start(site().address, "");
+    let click = "/mug?fbclid=IwZXh0bgNhZW0BMABhZGlkAasVg1yQ2aQBHSx_k-9Q_aem_AbCdEf0123456789";
+    let first = inside.ask("GET", click, &chrome());
+    assert_eq!(cookies(&first), ["_cs_v", "_fbc", "_fbp"]);
+    for cookie in fields(&first, "set-cookie") {
+        assert!(cookie.contains("SameSite=Lax") && cookie.contains("Path=/"), "{cookie}");
+        assert_eq!(cookie.contains("HttpOnly"), cookie.starts_with("_cs_v="), "{cookie}");
+    }
+    let lines = format!("{}{}", chrome(), jar(&first));
+    for path in [click, "/mug"] {
+        assert_eq!(cookies(&inside.ask("GET", path, &lines)), [""; 0], "{path}");
+    }
+    // Another click is another click id, and nothing else.
+    let other = click.replace("0123456789", "9876543210");
+    assert_eq!(cookies(&inside.ask("GET", &other, &lines)), ["_fbc"]);
 }

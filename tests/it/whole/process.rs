@@ -33,29 +33,38 @@ pub(crate) fn command(config: &Path) -> Command {
     command
 }
 
+/// Reads the log up to the line that names the listeners, or all of it where none comes.
+fn listening(log: &mut impl BufRead) -> Result<[SocketAddr; 3], String> {
+    let mut said = String::new();
+    loop {
+        let mut line = String::new();
+        if log.read_line(&mut line).unwrap() == 0 {
+            return Err(said);
+        }
+        said.push_str(&line);
+        if line.contains(" started ") || line.contains(": started") {
+            let address = |key: &str| {
+                let (_, rest) = line.split_once(key).expect(key);
+                rest.split_whitespace().next().unwrap().parse().expect(key)
+            };
+            return Ok(["shop=", "graph=", "admin="].map(address));
+        }
+    }
+}
+
 impl Process {
-    /// Starts it and waits until it listens; where it ends instead, what it said and how it ended.
+    /// Starts it and waits until it listens; where it ends instead, how it ended and what it said.
     pub(crate) fn try_start(config: &Path) -> Result<Self, (ExitStatus, String)> {
         let mut child = command(config).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut said = String::new();
-        loop {
-            let mut line = String::new();
-            if log.read_line(&mut line).unwrap() == 0 {
-                return Err((child.wait().unwrap(), said));
-            }
-            said.push_str(&line);
-            if line.contains(" started ") || line.contains(": started") {
-                let address = |key: &str| {
-                    let (_, rest) = line.split_once(key).expect(key);
-                    rest.split_whitespace().next().unwrap().parse().expect(key)
-                };
-                let (shop, graph, admin) = (address("shop="), address("graph="), address("admin="));
+        match listening(&mut log) {
+            Ok([shop, graph, admin]) => {
                 let (lines, read) = sync_channel(10_000);
                 // Read on also where nobody asks, so that the process never waits for its log.
                 std::thread::spawn(move || log.lines().map_while(Result::ok).for_each(|line| drop(lines.try_send(line))));
-                return Ok(Self { child, shop, graph, admin, log: read });
+                Ok(Self { child, shop, graph, admin, log: read })
             }
+            Err(said) => Err((child.wait().unwrap(), said)),
         }
     }
 

@@ -41,7 +41,7 @@ impl Place {
 
     /// What the site is told of a curl that clicks an ad.
     fn band_of_curl(&self, process: &Process) -> String {
-        let asked = "GET /?fbclid=IwAR0curl HTTP/1.1\r\nhost: shop.example\r\nuser-agent: curl/8.14.1\r\naccept: */*\r\n\r\n";
+        let asked = "GET /?fbclid=IwAR0curl-0123456789-0123456789-0123456789-0123456789_aem HTTP/1.1\r\nhost: shop.example\r\nuser-agent: curl/8.14.1\r\naccept: */*\r\n\r\n";
         assert_eq!(Visitor::connect(process.shop).ask(asked).status, 200);
         let head = self.site.heads().pop().unwrap();
         crate::harness::visitor::field(&head, "x-clicksieve-band").unwrap().to_owned()
