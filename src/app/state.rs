@@ -1,7 +1,9 @@
 //! Opens what the process keeps on disk, and builds the engines over it. Must not start a thread of its own.
 
+use std::fs::DirBuilder;
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,15 +50,13 @@ impl Engines {
             }
         };
         let state = &config.state;
-        std::fs::create_dir_all(state).map_err(|error| opened(state, &error))?;
+        // Nobody else's business, whatever the umask says.
+        DirBuilder::new().recursive(true).mode(0o700).create(state).map_err(|error| opened(state, &error))?;
         let keys =
             Keys::load_or_create(&state.join("keys"), rand::random()).map_err(|error| opened(&state.join("keys"), &error))?;
-        let spool = spool::Settings {
-            path: state.join("spool.sqlite"),
-            max_bytes: config.limits.spool_bytes,
-            ..spool::Settings::default()
-        };
-        let visits = visits::Settings { path: Some(state.join("visits.sqlite")), ..visits::Settings::default() };
+        let spool =
+            spool::Settings { path: state.join("spool.db"), max_bytes: config.limits.spool_bytes, ..spool::Settings::default() };
+        let visits = visits::Settings { path: Some(state.join("visits.db")), ..visits::Settings::default() };
         let ledger = ledger::Settings {
             path: Some(state.join("records.jsonl")),
             full_address: config.records.full_address,
@@ -64,11 +64,13 @@ impl Engines {
             keep: config.records.keep,
             ..ledger::Settings::default()
         };
+        // First, since it says best that another process is at work here.
+        let spool = Spool::open(&spool).map_err(|error| opened(&state.join("spool.db"), &error))?;
         Ok(Self {
             policy: Arc::new(ArcSwap::from_pointee(policy)),
             sources: Arc::new(Sources::new(knowledge, &facts)),
-            visits: Arc::new(Visits::open(&visits).map_err(|error| opened(&state.join("visits.sqlite"), &error))?),
-            spool: Spool::open(&spool).map_err(|error| opened(&state.join("spool.sqlite"), &error))?,
+            visits: Arc::new(Visits::open(&visits).map_err(|error| opened(&state.join("visits.db"), &error))?),
+            spool,
             ledger: Ledger::open(&ledger).map_err(|error| opened(&state.join("records.jsonl"), &error))?,
             keys: Arc::new(keys),
         })
@@ -123,15 +125,14 @@ pub(super) fn admin_token(config: &Config) -> Result<SecretString, StartError> {
 }
 
 fn opened(path: &Path, error: &dyn std::error::Error) -> StartError {
-    let mut reason = error.to_string();
+    let said = error.to_string();
+    let (reason, hint) =
+        said.split_once("\nhint: ").unwrap_or((&said, "the state folder must be writable and belong to one process"));
+    let mut reason = reason.to_owned();
     let mut cause = error.source();
     while let Some(inner) = cause {
         reason = format!("{reason}: {inner}");
         cause = inner.source();
     }
-    StartError::State {
-        what: format!("`{}`", path.display()),
-        reason,
-        hint: "the state folder must be writable and belong to one process".to_owned(),
-    }
+    StartError::State { what: format!("`{}`", path.display()), reason, hint: hint.to_owned() }
 }

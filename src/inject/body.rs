@@ -14,11 +14,13 @@ use http_body::Frame;
 use http_body::SizeHint;
 
 use crate::inject::Settings;
+use crate::inject::csp::Way;
 use crate::inject::gzip::Fit;
 use crate::inject::gzip::Gunzip;
 use crate::inject::gzip::Gzip;
 use crate::inject::gzip::GzipFault;
 use crate::inject::gzip::Splice;
+use crate::inject::plan::Charset;
 use crate::inject::plan::Coding;
 use crate::inject::plan::Injection;
 use crate::inject::plan::Why;
@@ -139,7 +141,9 @@ impl<B> InjectBody<B> {
             miss: None,
         };
         let (input, ready) = (Bytes::new(), VecDeque::with_capacity(4));
-        Self { inner, mode, inserter, splice: settings.splice, input, ready, trailers: None, ended: false, miss: None }
+        // The splice puts a doctype more in front of the page, and a long script leaves a `<meta charset>` no room.
+        let room = injection.charset == Charset::Head || injection.way == Way::External;
+        Self { inner, mode, inserter, splice: settings.splice && room, input, ready, trailers: None, ended: false, miss: None }
     }
 
     /// Names who is told, once, if no place is found in the body.

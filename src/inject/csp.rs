@@ -28,11 +28,7 @@ struct Permits<'a> {
 /// The way that all enforcing policies of the head leave open. Report-only policies do not count.
 /// A field that is not text closes every way.
 pub(crate) fn way(headers: &HeaderMap) -> Way {
-    let mut policies = Vec::new();
-    for field in headers.get_all(CONTENT_SECURITY_POLICY) {
-        let Ok(text) = field.to_str() else { return Way::Nothing };
-        policies.extend(text.split(',').filter_map(permits));
-    }
+    let Some(policies) = policies(headers) else { return Way::Nothing };
     let Some((first, others)) = policies.split_first() else { return Way::Inline { nonce: None } };
     let shared = first.nonces.iter().find(|nonce| others.iter().all(|policy| policy.inline || policy.nonces.contains(nonce)));
     let by_other = others.iter().flat_map(|policy| policy.nonces.iter());
@@ -44,6 +40,21 @@ pub(crate) fn way(headers: &HeaderMap) -> Way {
         return Way::Inline { nonce: None };
     }
     if policies.iter().all(|policy| policy.own_host) { Way::External } else { Way::Nothing }
+}
+
+/// The way with the least markup: a file of the page's own host wherever that may run.
+pub(crate) fn short_way(headers: &HeaderMap) -> Way {
+    let own_host = policies(headers).is_some_and(|policies| policies.iter().all(|policy| policy.own_host));
+    if own_host { Way::External } else { way(headers) }
+}
+
+/// What each enforcing policy about scripts permits; `None` where a field is not text.
+fn policies(headers: &HeaderMap) -> Option<Vec<Permits<'_>>> {
+    let mut policies = Vec::new();
+    for field in headers.get_all(CONTENT_SECURITY_POLICY) {
+        policies.extend(field.to_str().ok()?.split(',').filter_map(permits));
+    }
+    Some(policies)
 }
 
 /// Whether every enforcing policy lets the page send events to its own host.
@@ -151,6 +162,21 @@ mod tests {
     fn unsafe_inline_is_void_beside_hash_nonce_or_strict_dynamic() {
         assert_eq!(way_of(&["script-src 'self' 'unsafe-inline' 'sha256-AAAA'"]), Way::External);
         assert_eq!(way_of(&["script-src 'self' 'unsafe-inline' 'strict-dynamic'"]), Way::Nothing);
+    }
+
+    #[test]
+    fn the_short_way_is_a_file_wherever_the_own_host_may_run() {
+        for (policies, way) in [
+            (&[][..], Way::External),
+            (&["script-src 'self' 'nonce-a'"], Way::External),
+            (&["script-src *", "default-src 'self' 'unsafe-inline'"], Way::External),
+            (&["script-src 'self' 'nonce-a' 'strict-dynamic'"], nonce("a")),
+            (&["script-src 'self'", "script-src 'none'"], Way::Nothing),
+        ] {
+            let headers =
+                policies.iter().map(|policy| (CONTENT_SECURITY_POLICY, policy.parse().expect("a field value"))).collect();
+            assert_eq!(short_way(&headers), way, "{policies:?}");
+        }
     }
 
     #[test]

@@ -93,6 +93,7 @@ pub fn rewrite_head(headers: &mut HeaderMap, injection: &Injection, _snippet_len
 mod tests {
     use super::*;
     use crate::inject::csp::Way;
+    use crate::inject::plan::Charset;
 
     fn fields(list: &[(&'static str, &'static str)]) -> HeaderMap {
         list.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
@@ -131,7 +132,7 @@ mod tests {
             ("content-length", "12"),
             ("content-encoding", "x-gzip"),
         ]);
-        let injection = Injection { way: Way::External, coding: Coding::Gzip, beacon: true };
+        let injection = Injection { way: Way::External, coding: Coding::Gzip, beacon: true, charset: Charset::Head };
         rewrite_head(&mut headers, &injection, 10);
         assert_eq!(headers, fields(&[("cache-control", "private, no-cache, no-store"), ("content-encoding", "gzip")]));
     }

@@ -32,6 +32,8 @@ pub struct Injection {
     pub coding: Coding,
     /// Whether the page's policy lets it send events to its own host.
     pub beacon: bool,
+    /// Who says how the page's characters are coded.
+    pub charset: Charset,
 }
 
 /// The content coding of a page (RFC 9110, section 8.4.1).
@@ -41,6 +43,16 @@ pub enum Coding {
     Identity,
     /// gzip (RFC 1952), one layer.
     Gzip,
+}
+
+/// Where a page's character encoding is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charset {
+    /// In the answer's head; no browser looks further.
+    Head,
+    /// In the page itself if at all. A `<meta charset>` must end within the first 1,024 bytes (WHATWG HTML, section
+    /// 4.2.5.4), so what goes in front of it has to be short.
+    Page,
 }
 
 /// Why a page passes without the tag.
@@ -110,7 +122,7 @@ fn judge(navigation: bool, status: StatusCode, headers: &HeaderMap) -> Result<In
     if status != StatusCode::OK {
         return Err(Why::Status);
     }
-    content_type(headers)?;
+    let charset = content_type(headers)?;
     if headers.contains_key(CONTENT_RANGE) {
         return Err(Why::Range);
     }
@@ -124,13 +136,11 @@ fn judge(navigation: bool, status: StatusCode, headers: &HeaderMap) -> Result<In
     if headers.get(CONTENT_LENGTH).is_some_and(|length| length == "0") {
         return Err(Why::Empty);
     }
-    match csp::way(headers) {
-        Way::Nothing => Err(Why::Csp),
-        way => Ok(Injection { way, coding, beacon: csp::beacon(headers) }),
-    }
+    let way = if charset == Charset::Page { csp::short_way(headers) } else { csp::way(headers) };
+    if way == Way::Nothing { Err(Why::Csp) } else { Ok(Injection { way, coding, beacon: csp::beacon(headers), charset }) }
 }
 
-fn content_type(headers: &HeaderMap) -> Result<(), Why> {
+fn content_type(headers: &HeaderMap) -> Result<Charset, Why> {
     let mut fields = headers.get_all(CONTENT_TYPE).iter();
     let (Some(field), None) = (fields.next(), fields.next()) else { return Err(Why::NotHtml) };
     let value = field.to_str().map_err(|_| Why::NotHtml)?;
@@ -144,7 +154,11 @@ fn content_type(headers: &HeaderMap) -> Result<(), Why> {
         .map(|(_, value)| value.trim_ascii().trim_matches('"').trim_ascii().to_ascii_lowercase());
     // Without a label browsers look at the bytes, and none of what they then choose moves ASCII (a UTF-16 mark is
     // looked for in the body).
-    if charset.is_none_or(|label| extends_ascii(&label)) { Ok(()) } else { Err(Why::Charset) }
+    match charset {
+        None => Ok(Charset::Page),
+        Some(label) if extends_ascii(&label) => Ok(Charset::Head),
+        Some(_) => Err(Why::Charset),
+    }
 }
 
 /// Whether a label (WHATWG Encoding, section 4.2) is one of the encodings in which bytes below 0x40 are always ASCII.
@@ -225,10 +239,24 @@ mod tests {
 
     #[test]
     fn an_ordinary_page_is_injected() {
-        let injection = |coding| Plan::Inject(Injection { way: Way::Inline { nonce: None }, coding, beacon: true });
+        let injection =
+            |coding| Plan::Inject(Injection { way: Way::Inline { nonce: None }, coding, beacon: true, charset: Charset::Head });
         assert_eq!(html(&[]), injection(Coding::Identity));
         assert_eq!(html(&[("content-encoding", "identity, x-gzip")]), injection(Coding::Gzip));
-        assert_eq!(plan_of(200, &[("content-type", "Text/HTML")]), injection(Coding::Identity));
+        assert_eq!(html(&[("content-security-policy", "img-src 'self'")]), injection(Coding::Identity));
+    }
+
+    #[test]
+    fn a_page_that_names_its_charset_itself_gets_the_short_markup() {
+        let way = |policy| {
+            let fields = [("content-type", "Text/HTML; x=y"), ("content-security-policy", policy)];
+            let Plan::Inject(injection) = plan_of(200, &fields) else { panic!("not injected") };
+            assert_eq!(injection.charset, Charset::Page);
+            injection.way
+        };
+        assert_eq!(way("img-src 'self'"), Way::External);
+        assert_eq!(way("script-src 'self' 'nonce-a'"), Way::External);
+        assert_eq!(way("script-src 'nonce-a'"), Way::Inline { nonce: Some("a".to_owned()) });
     }
 
     #[test]

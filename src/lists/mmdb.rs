@@ -2,10 +2,14 @@
 //! loaded; what slips through answers "not known"; no panic, no endless loop. Must not know networks' kinds.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::net::IpAddr;
 
+use maxminddb::MaxMindDbError;
 use maxminddb::PathElement;
 use maxminddb::Reader;
+use maxminddb::WithinOptions;
+use serde::de::IgnoredAny;
 
 use crate::fault::Fault;
 
@@ -33,8 +37,25 @@ impl Mmdb {
     /// The file is no MaxMind DB or is damaged.
     pub fn load(path: &str, bytes: Vec<u8>) -> Result<Self, Fault> {
         let database = Self::open(path, Cow::Owned(bytes))?;
-        database.reader.verify().map_err(|error| refused(path, &error))?;
+        database.walk().map_err(|error| refused(path, &error))?;
         Ok(database)
+    }
+
+    /// Visits every network and decodes every record once. The reader's own `verify` also asks for a description, which
+    /// free databases leave out.
+    fn walk(&self) -> Result<(), MaxMindDbError> {
+        let mut seen = HashSet::new();
+        let most = usize::try_from(self.reader.metadata().node_count).unwrap_or(usize::MAX).saturating_mul(3);
+        for (count, network) in self.reader.networks(WithinOptions::default())?.enumerate() {
+            let found = network?;
+            if count > most {
+                return Err(MaxMindDbError::invalid_database("the search tree runs in a circle"));
+            }
+            if found.offset().is_some_and(|offset| seen.insert(offset)) {
+                found.decode::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
     }
 
     fn open(path: &str, bytes: Cow<'static, [u8]>) -> Result<Self, Fault> {
@@ -69,7 +90,7 @@ impl Mmdb {
     }
 }
 
-fn refused(path: &str, error: &maxminddb::MaxMindDbError) -> Fault {
+fn refused(path: &str, error: &MaxMindDbError) -> Fault {
     Fault::of_file(path, format!("not a sound MaxMind DB: {error}")).hint("download the file again and compare its checksum")
 }
 
@@ -132,7 +153,7 @@ mod tests {
     fn the_databases_that_come_with_the_program_are_whole() {
         for path in ["asn/origin-asn.mmdb", "country/user-country.mmdb"] {
             let file = shipped(path).unwrap();
-            assert!(Mmdb::load(path, file.bytes.to_vec()).is_ok(), "{path}");
+            assert_eq!(Mmdb::load(path, file.bytes.to_vec()).err(), None);
         }
     }
 

@@ -125,10 +125,13 @@ impl Proxy {
             None => self.upstream.send(Request::from_parts(head, body), connection).await?,
         };
         let response = self.prepared(response, &client, host.as_ref());
-        Ok(match exchange {
-            Some(exchange) => exchange.answer(response),
-            None => response.map(ProxyBody::Upstream),
-        })
+        let Some(exchange) = exchange else { return Ok(response.map(ProxyBody::Upstream)) };
+        let mut answer = exchange.answer(response);
+        if let ProxyBody::Injected(page) = answer.body_mut() {
+            // Once the place is found the page's length is known, and what is broken from the start is still our page to give.
+            page.peek().await.map_err(|_| Kind::Broken)?;
+        }
+        Ok(answer)
     }
 
     async fn tunnel(

@@ -17,3 +17,4 @@ mod proxy;
 mod rules;
 mod tag;
 mod visitors;
+mod whole;

@@ -2,5 +2,8 @@
 //! byte by byte and in random cuts, plain and gzip.
 
 mod corpus;
+mod documents;
 mod feed;
+mod markup;
 mod pages;
+mod tree;

@@ -1,0 +1,142 @@
+//! The whole process inside a test: its clock moved by hand where the test wants it, its records at hand.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use clicksieve::app;
+use clicksieve::app::Running;
+use clicksieve::clock::Clock;
+use clicksieve::clock::UnixMillis;
+use clicksieve::config::Config;
+use clicksieve::demo::graph::Graph;
+use clicksieve::demo::graph::Taken;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::harness::visitor;
+use crate::harness::visitor::Answer;
+use crate::whole;
+
+/// How long one look at the mock waits before the clock is moved on.
+const LOOK: Duration = Duration::from_millis(1_500);
+/// How often the clock is moved at most.
+const LOOKS: usize = 60;
+
+/// A running process with the mock behind it.
+pub(crate) struct Inside {
+    // First, so that it is stopped before what it speaks to.
+    pub(crate) running: Running,
+    pub(crate) graph: Graph,
+    pub(crate) clock: Clock,
+    pub(crate) runtime: Runtime,
+    _folder: TempDir,
+}
+
+impl Inside {
+    /// By the system's clock.
+    pub(crate) fn start(site: SocketAddr, more: &str) -> Self {
+        Self::with(Clock::system(), site, |text| text.replace("\ngraph:", &format!("\n{more}graph:")))
+    }
+
+    /// By a clock that stands at now until it is moved.
+    pub(crate) fn moved(site: SocketAddr, more: &str) -> Self {
+        let clock = Clock::moved(Clock::system().now());
+        Self::with(clock, site, |text| text.replace("\ngraph:", &format!("\n{more}graph:")))
+    }
+
+    /// With the configuration changed in any way.
+    pub(crate) fn with(clock: Clock, site: SocketAddr, change: impl FnOnce(String) -> String) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let graph = runtime.block_on(whole::mock(clock.clone()));
+        let folder = tempfile::tempdir().unwrap();
+        let text = change(whole::configuration(site, &graph.url(), whole::ADMIN));
+        let config = parse(&text, folder.path());
+        let options = app::Options { config_path: None, clock: clock.clone() };
+        let running = app::start(&config, options).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        Self { running, graph, clock, runtime, _folder: folder }
+    }
+
+    /// The time of the process in seconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.now().seconds()
+    }
+
+    /// Moves the clock on.
+    pub(crate) fn pass(&self, time: Duration) {
+        self.clock.set(UnixMillis(self.clock.now().0).plus(time));
+    }
+
+    /// Reports events by the Graph-compatible door; status, `Retry-After` and body of the answer.
+    pub(crate) fn report(&self, events: &[Value]) -> (u16, Option<String>, Value) {
+        self.runtime.block_on(async {
+            let answer = whole::report(&whole::client(), self.running.graph(), events).await.unwrap();
+            let after = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
+            (answer.status().as_u16(), after, answer.json().await.unwrap())
+        })
+    }
+
+    /// Reports events that must be taken.
+    pub(crate) fn reported(&self, events: &[Value]) {
+        let (status, _, body) = self.report(events);
+        assert_eq!(status, 200, "{body}");
+    }
+
+    /// Waits until an event of that id is at the mock; all its copies.
+    pub(crate) fn arrives(&self, id: &str) -> Vec<Taken> {
+        let came = |all: &[Taken]| all.iter().any(|taken| taken.text("event_id") == id);
+        let came = self.runtime.block_on(self.graph.until(came, whole::ARRIVAL));
+        assert!(came, "`{id}` never came; {} others did", self.graph.taken().len());
+        self.copies(id)
+    }
+
+    /// Moves the clock on by `step` again and again until an event of that id is at the mock; all its copies.
+    pub(crate) fn arrives_after(&self, id: &str, step: Duration) -> Vec<Taken> {
+        let came = |all: &[Taken]| all.iter().any(|taken| taken.text("event_id") == id);
+        for _ in 0..LOOKS {
+            if self.runtime.block_on(self.graph.until(came, LOOK)) {
+                return self.copies(id);
+            }
+            self.pass(step);
+        }
+        panic!("`{id}` never came; {} others did", self.graph.taken().len());
+    }
+
+    /// What the mock has of that id now.
+    pub(crate) fn copies(&self, id: &str) -> Vec<Taken> {
+        self.graph.taken().into_iter().filter(|taken| taken.text("event_id") == id).collect()
+    }
+
+    /// Asks the shop with these header lines, each ended by CRLF.
+    pub(crate) fn ask(&self, method: &str, path: &str, lines: &str) -> Answer {
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: shop.example\r\n{lines}\r\n");
+        visitor::Visitor::connect(self.running.shop()).ask(&request)
+    }
+
+    /// Posts to the collector as the tag does.
+    pub(crate) fn tell(&self, lines: &str, token: &str, items: &[Value]) -> Answer {
+        let body = serde_json::json!({ "t": token, "k": items }).to_string();
+        let lines = format!("content-type: text/plain;charset=UTF-8\r\ncontent-length: {}\r\n{lines}", body.len());
+        let request = format!("POST /_cs/e HTTP/1.1\r\nhost: shop.example\r\n{lines}\r\n{body}");
+        visitor::Visitor::connect(self.running.shop()).ask(&request)
+    }
+
+    /// The records of an event, oldest first.
+    pub(crate) fn records(&self, id: &str) -> Vec<Value> {
+        let mut found: Vec<Value> = self.running.records();
+        found.retain(|record| record["event_id"] == id && record["type"] == "event");
+        found.reverse();
+        found
+    }
+}
+
+fn parse(text: &str, folder: &Path) -> Config {
+    let environment = |name: &str| match name {
+        "META_TOKEN" => Some(whole::TOKEN.to_owned()),
+        "GRAPH_KEY" => Some(whole::KEY.to_owned()),
+        _ => None,
+    };
+    Config::parse("clicksieve.yaml", text.as_bytes(), folder, &environment)
+        .unwrap_or_else(|faults| panic!("{}\n{text}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
+}

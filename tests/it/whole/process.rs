@@ -1,0 +1,101 @@
+//! The program as a process of its own: started on a configuration file, read until it listens, killed or told to stop.
+
+use std::io::BufRead;
+use std::io::BufReader;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::ExitStatus;
+use std::process::Stdio;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::sync_channel;
+
+use crate::harness::PATIENCE;
+use crate::whole::KEY;
+use crate::whole::TOKEN;
+
+/// A running process; dropping it kills it.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) shop: SocketAddr,
+    pub(crate) graph: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    log: Receiver<String>,
+}
+
+/// The command on a configuration file, its log piped.
+pub(crate) fn command(config: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clicksieve"));
+    command.arg("run").arg("--config").arg(config);
+    command.env("META_TOKEN", TOKEN).env("GRAPH_KEY", KEY).env("RUST_LOG", "info").env("NO_COLOR", "1");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+impl Process {
+    /// Starts it and waits until it listens; where it ends instead, what it said and how it ended.
+    pub(crate) fn try_start(config: &Path) -> Result<Self, (ExitStatus, String)> {
+        let mut child = command(config).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        loop {
+            let mut line = String::new();
+            if log.read_line(&mut line).unwrap() == 0 {
+                return Err((child.wait().unwrap(), said));
+            }
+            said.push_str(&line);
+            if line.contains(" started ") || line.contains(": started") {
+                let address = |key: &str| {
+                    let (_, rest) = line.split_once(key).expect(key);
+                    rest.split_whitespace().next().unwrap().parse().expect(key)
+                };
+                let (shop, graph, admin) = (address("shop="), address("graph="), address("admin="));
+                let (lines, read) = sync_channel(10_000);
+                // Read on also where nobody asks, so that the process never waits for its log.
+                std::thread::spawn(move || log.lines().map_while(Result::ok).for_each(|line| drop(lines.try_send(line))));
+                return Ok(Self { child, shop, graph, admin, log: read });
+            }
+        }
+    }
+
+    /// The same for a configuration that is known to be good.
+    pub(crate) fn start(config: &Path) -> Self {
+        Self::try_start(config).unwrap_or_else(|(status, said)| panic!("it ended with {status}:\n{said}"))
+    }
+
+    /// Waits for a line of the log that holds this text, and gives it.
+    pub(crate) fn until_said(&self, text: &str) -> String {
+        loop {
+            let line = self.log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it never said `{text}`"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Sends a signal by its name, such as `HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// SIGKILL: it gets no chance to write anything.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
