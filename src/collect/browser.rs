@@ -297,13 +297,17 @@ impl Post<'_> {
         let secure = self.head.headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https"));
         let scheme = if secure { Scheme::Https } else { Scheme::Http };
         let stored = |name: &str| cookie::find(&self.head.headers, name);
+        // The events that waited come in the same post, before the browser has these cookies.
         if stored(cookie::FBP).is_none() {
-            self.cookies.push(cookie::set_meta(cookie::FBP, &cookie::new_fbp(self.now, rand::random()), host, scheme));
+            let fbp = cookie::new_fbp(self.now, rand::random());
+            self.cookies.push(cookie::set_meta(cookie::FBP, &fbp, host, scheme));
+            self.user_data.insert("fbp".to_owned(), Value::from(fbp));
         }
         if let Some(visit) = &self.visit {
             let fbclid = visit.ad_ids.iter().find(|(network, _)| *network == AdNetwork::Meta).map(|(_, id)| id.as_str());
             if let Some(fbc) = cookie::fbc_to_set(stored(cookie::FBC), fbclid, self.now) {
                 self.cookies.push(cookie::set_meta(cookie::FBC, &fbc, host, scheme));
+                self.user_data.insert("fbc".to_owned(), Value::from(fbc));
             }
         }
         // From now on the visit cookie stands for the consent.

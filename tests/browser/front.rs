@@ -17,7 +17,7 @@ use clicksieve::demo::graph::Taken;
 use serde_json::Value;
 
 /// How long an event may take to the other end.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const SHIPPED: &str = include_str!("../../rules/default.yaml");
 /// The first line of the shipped rules' `signals:`.
 const SIGNALS: &str = "\nsignals:\n";

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, also in its helpers"
 )]
 
+mod ahead;
 mod csp;
 mod driver;
 mod front;

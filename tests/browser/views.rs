@@ -13,6 +13,9 @@ use crate::front::suspicious;
 /// Waits in the page until the tag has told the collector something, and has been answered.
 const TOLD: &str = "return new Promise(done=>{let look=()=>performance.getEntriesByType('resource')\
                     .some(e=>e.name.endsWith('/_cs/e')&&e.responseEnd)?done(1):setTimeout(look,20);look()})";
+/// Waits in the page until it has Meta's cookies; the driver ends the wait with an error.
+const COOKIES: &str = "return new Promise(done=>{let look=()=>['_fbp=fb.','_fbc=fb.'].every(c=>document.cookie.includes(c))\
+                       ?done(1):setTimeout(look,20);look()})";
 /// Keeps back what scripts put off by nothing at all, as the tag does with its proof, until `prove()` is called.
 const KEEP_BACK: &str = "(()=>{let real=setTimeout,kept=[];window.setTimeout=(f,t,...a)=>t===0?kept.push(f):real(f,t,...a);\
                          window.prove=()=>kept.splice(0).forEach(f=>f())})()";
@@ -62,8 +65,14 @@ async fn nothing_is_measured_before_consent_and_both_halves_after_it() {
     assert_eq!(browser.run("return document.cookie").await, "");
     browser.run("clicksieve.consent('granted')").await;
     front.both_halves_hold(&["PageView", "ViewContent"]).await;
+    // The cookies come with the collector's answer, which may be later than the event at the other end.
+    browser.run(COOKIES).await;
     let cookies = browser.run("return document.cookie").await;
-    assert!(["_fbp=fb.", "_fbc=fb."].iter().all(|name| cookies.as_str().unwrap().contains(name)), "{cookies}");
+    let first = front.accepted("ViewContent").await.event;
+    for name in ["fbp", "fbc"] {
+        let sent = first["user_data"][name].as_str().unwrap_or_else(|| panic!("no {name}: {first:#}"));
+        assert!(cookies.as_str().unwrap().contains(&format!("_{name}={sent}")), "{sent}; {cookies}");
+    }
     // From now on the next page measures at once.
     browser.open(&format!("{}/product/kettle", front.url)).await;
     front.both_halves_hold(&["PageView", "ViewContent", "PageView", "ViewContent"]).await;
