@@ -84,7 +84,7 @@ impl Inserter {
         let start = self.scanner.seen();
         let found = self.scanner.feed(&piece);
         match found {
-            Found::At(at) => {
+            Found::At(at) if at <= self.limit => {
                 let mut front = std::mem::take(&mut self.held);
                 // The place may lie in what was held back; then all of the piece stands behind it.
                 let behind = front.split_off(front.len().saturating_sub(start.saturating_sub(at)));
@@ -95,7 +95,8 @@ impl Inserter {
                 out.push_back(piece);
                 self.done = true;
             }
-            Found::More if self.scanner.seen() <= self.limit => {
+            // Judged by where the place may be, not by how much has come, so that no cut of the stream matters.
+            Found::More if self.scanner.seen() - self.scanner.undecided() <= self.limit => {
                 let keep = self.scanner.undecided();
                 if keep > piece.len() {
                     self.held.extend_from_slice(&piece);
@@ -105,7 +106,7 @@ impl Inserter {
                     out.push_back(piece);
                 }
             }
-            Found::More | Found::Utf16 => {
+            Found::At(_) | Found::More | Found::Utf16 => {
                 self.give_up(if found == Found::Utf16 { Why::Utf16 } else { Why::HeadLimit }, out);
                 out.push_back(piece);
             }
@@ -161,19 +162,20 @@ where
 {
     /// Waits for the page's first piece. Called before the answer's head is sent, it makes `size_hint` exact where
     /// the place lies in that piece and the site's length is known, so that the head can promise a length.
-    /// A fault of the body is kept for whoever reads it.
+    /// A fault ends the body.
     pub async fn peek(&mut self) -> Result<(), BodyError<B::Error>> {
         std::future::poll_fn(|context| {
             let mut this = Pin::new(&mut *self).project();
             if !this.ready.is_empty() || *this.ended {
                 return Poll::Ready(Ok(()));
             }
-            match this.inner.as_mut().poll_frame(context) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(Some(Ok(frame))) => Poll::Ready(Machine::of(&mut this).take(frame).map_err(BodyError::Gzip)),
-                Poll::Ready(Some(Err(error))) => Poll::Ready(Err(BodyError::Site(error))),
-                Poll::Ready(None) => Poll::Ready(Machine::of(&mut this).finish().map_err(BodyError::Gzip)),
-            }
+            let step = match std::task::ready!(this.inner.as_mut().poll_frame(context)) {
+                Some(Ok(frame)) => Machine::of(&mut this).take(frame).map_err(BodyError::Gzip),
+                Some(Err(error)) => Err(BodyError::Site(error)),
+                None => Machine::of(&mut this).finish().map_err(BodyError::Gzip),
+            };
+            *this.ended |= step.is_err();
+            Poll::Ready(step)
         })
         .await
     }
@@ -270,8 +272,10 @@ impl<'a> Machine<'a> {
     }
 
     fn flush(&mut self) -> Result<(), GzipFault> {
-        if let Mode::Recode(pair) = self.mode {
-            self.ready.push_back(pair.1.flush()?);
+        match self.mode {
+            Mode::Recode(pair) => self.ready.push_back(pair.1.flush()?),
+            Mode::Splice(splice) => self.ready.push_back(splice.flush()),
+            Mode::Plain | Mode::Peek(_) => {}
         }
         Ok(())
     }

@@ -40,6 +40,8 @@ const SLICE: usize = 1024;
 const HEADER_LIMIT: usize = 4096;
 /// Decoded bytes looked at for the splice.
 const PEEK: usize = 1024;
+/// A page of 4,294,901,760 bytes, whose length field looks like the mark of a flush, has more compressed bytes than this.
+const FLUSHABLE: usize = 4_000_000;
 const DOCTYPE: &[u8] = b"<!DOCTYPE html>";
 
 /// The length of the gzip header, `None` while it is incomplete (RFC 1952, section 2.3).
@@ -218,6 +220,7 @@ pub(crate) enum Fit {
 /// A splice under way: holds back the site's trailer, to patch it at the end.
 pub(crate) struct Splice {
     tail: BytesMut,
+    seen: usize,
     prefix: Hasher,
     len: u32,
 }
@@ -256,7 +259,7 @@ impl Splice {
         let mut prefix = Hasher::new();
         prefix.update(DOCTYPE);
         prefix.update(snippet);
-        let mut splice = Self { tail: BytesMut::new(), prefix, len: u32::from(short) };
+        let mut splice = Self { tail: BytesMut::new(), seen: 0, prefix, len: u32::from(short) };
         let (first, second) = splice.feed(Bytes::copy_from_slice(packed));
         out.extend_from_slice(&first);
         out.extend_from_slice(&second);
@@ -270,6 +273,7 @@ impl Splice {
 
     /// Passes a piece on but for the last eight bytes seen; either part may be empty.
     pub(crate) fn feed(&mut self, mut piece: Bytes) -> (Bytes, Bytes) {
+        self.seen = self.seen.saturating_add(piece.len());
         if piece.len() >= 8 {
             let tail = piece.split_off(piece.len() - 8);
             let before = std::mem::replace(&mut self.tail, BytesMut::from(tail.as_ref())).freeze();
@@ -278,6 +282,13 @@ impl Splice {
         self.tail.extend_from_slice(&piece);
         let ready = self.tail.len().saturating_sub(8);
         (self.tail.split_to(ready).freeze(), Bytes::new())
+    }
+
+    /// What need not be held back while the site pauses: behind a flush's empty stored block (RFC 1951, section 3.2.4)
+    /// more deflate blocks follow, so the bytes held are no trailer.
+    pub(crate) fn flush(&mut self) -> Bytes {
+        let mark = self.tail.ends_with(&[0, 0, 0xFF, 0xFF]) && self.seen < FLUSHABLE;
+        if mark { self.tail.split().freeze() } else { Bytes::new() }
     }
 
     /// The patched trailer.

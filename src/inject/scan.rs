@@ -131,6 +131,8 @@ impl Scanner {
     /// Bytes of what was read that the decision may still go before; everything earlier can be passed on.
     pub(crate) fn undecided(&self) -> usize {
         match self.state {
+            // Longer than any end tag that matters: its name cannot be the place any more.
+            State::EndName if self.end_len == self.end.len() => 0,
             State::TagOpen | State::EndTagOpen | State::Name(_) | State::EndName => self.seen - self.token,
             State::Mark(_) | State::Mark8 => self.seen,
             _ => 0,
