@@ -108,10 +108,7 @@ fn an_answer_that_was_lost_sends_the_event_again_under_the_same_id() {
     let time = inside.now();
     inside.graph.fail(Failure::LostAnswer, 1);
     inside.reported(&[whole::purchase("lost", time)]);
-    inside.arrives_after("o.lost", TWO_HOURS);
-    let twice = |all: &[clicksieve::demo::graph::Taken]| all.len() == 2;
-    inside.pass(TWO_HOURS);
-    assert!(inside.runtime.block_on(inside.graph.until(twice, whole::ARRIVAL)));
+    assert!(inside.moves_until(TWO_HOURS, |all| all.len() == 2));
     let copies = inside.copies("o.lost");
     assert_eq!(copies.len(), 2);
     assert_eq!(copies[0].event, copies[1].event);

@@ -91,16 +91,22 @@ impl Inside {
         self.copies(id)
     }
 
-    /// Moves the clock on by `step` again and again until an event of that id is at the mock; all its copies.
-    pub(crate) fn arrives_after(&self, id: &str, step: Duration) -> Vec<Taken> {
-        let came = |all: &[Taken]| all.iter().any(|taken| taken.text("event_id") == id);
-        for _ in 0..LOOKS {
-            if self.runtime.block_on(self.graph.until(came, LOOK)) {
-                return self.copies(id);
+    /// Moves the clock on by `step` again and again until the mock has what is wanted; says whether it came to that.
+    pub(crate) fn moves_until(&self, step: Duration, wanted: impl Fn(&[Taken]) -> bool) -> bool {
+        (0..LOOKS).any(|_| {
+            let came = self.runtime.block_on(self.graph.until(&wanted, LOOK));
+            if !came {
+                self.pass(step);
             }
-            self.pass(step);
-        }
-        panic!("`{id}` never came; {} others did", self.graph.taken().len());
+            came
+        })
+    }
+
+    /// The same until an event of that id is at the mock; all its copies.
+    pub(crate) fn arrives_after(&self, id: &str, step: Duration) -> Vec<Taken> {
+        let came = self.moves_until(step, |all| all.iter().any(|taken| taken.text("event_id") == id));
+        assert!(came, "`{id}` never came; {} others did", self.graph.taken().len());
+        self.copies(id)
     }
 
     /// What the mock has of that id now.

@@ -9,6 +9,8 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use clicksieve::clock::Clock;
+use clicksieve::demo::graph::Graph;
+use clicksieve::demo::graph::Taken;
 use clicksieve::demo::visitor::Page;
 use clicksieve::demo::visitor::Visitor;
 use serde_json::Value;
@@ -124,25 +126,25 @@ async fn what_was_acknowledged_before_a_kill_arrives_and_what_was_suppressed_nev
     assert_eq!(work.acknowledged.lock().unwrap().len(), BATCHES);
     assert!(suppressed.len() >= 200, "{}", suppressed.len());
 
-    let arrived = |all: &[clicksieve::demo::graph::Taken]| {
-        all.len() >= BATCHES * EVENTS
-            && all.iter().map(|taken| taken.text("event_id").to_owned()).collect::<HashSet<_>>().len() == BATCHES * EVENTS
-    };
-    let whole_ = graph.until(arrived, whole::ARRIVAL).await;
-    let taken = graph.taken();
-    let mut copies: HashMap<&str, usize> = HashMap::new();
-    for event in &taken {
-        *copies.entry(event.text("event_id")).or_default() += 1;
-    }
-    assert!(whole_, "{} of {} ids arrived", copies.len(), BATCHES * EVENTS);
+    arrived(&graph, time, &suppressed).await;
+}
+
+/// Every event is at the mock under its own id and time, none of the suppressed ones is, and nothing else.
+async fn arrived(graph: &Graph, time: u64, suppressed: &[String]) {
     let expected: HashMap<String, Value> = (0..BATCHES)
         .flat_map(|batch| (0..EVENTS).map(move |event| (format!("o.{}", Work::order(batch, event)), event as u64)))
         .map(|(id, event)| (id, json!(time + event)))
         .collect();
+    let ids = |all: &[Taken]| all.iter().map(|taken| taken.text("event_id").to_owned()).collect::<HashSet<_>>().len();
+    let all_came = graph.until(|all| all.len() >= expected.len() && ids(all) >= expected.len(), whole::ARRIVAL).await;
+    let taken = graph.taken();
+    assert!(all_came, "{} of {} ids arrived", ids(&taken), expected.len());
+    let mut copies: HashMap<&str, usize> = HashMap::new();
     for event in &taken {
         let id = event.text("event_id");
         assert!(!suppressed.iter().any(|other| other == id), "`{id}` was suppressed");
         assert_eq!(Some(&event.event["event_time"]), expected.get(id), "`{id}`");
+        *copies.entry(id).or_default() += 1;
     }
     assert_eq!(graph.refused(), []);
     let twice = copies.values().filter(|&&count| count > 1).count();
@@ -173,10 +175,10 @@ async fn what_was_held_when_it_was_killed_is_released_by_a_proof_after_the_resta
     let proof = json!({ "k": "proof", "facts": { "webdriver": false, "interaction": true } });
     let answer = suspect(&process).tell(&page, vec![proof]).await.unwrap();
     assert_eq!(answer, json!({ "ok": true, "pixel": "leave" }));
-    let held = |all: &[clicksieve::demo::graph::Taken]| all.iter().any(|taken| taken.text("event_id") == id);
+    let held = |all: &[Taken]| all.iter().any(|taken| taken.text("event_id") == id);
     assert!(graph.until(held, whole::ARRIVAL).await, "the held event never came");
     // Nor does it forget that proof.
     suspect(&process).tell(&page, vec![whole::tag_event(&id, "Lead", 2, page.seen)]).await.unwrap();
-    let second = |all: &[clicksieve::demo::graph::Taken]| all.iter().any(|taken| taken.text("event_id") == format!("{id}.2"));
+    let second = |all: &[Taken]| all.iter().any(|taken| taken.text("event_id") == format!("{id}.2"));
     assert!(graph.until(second, whole::ARRIVAL).await, "the next event never came");
 }
