@@ -37,9 +37,8 @@ pub(super) fn cut(page: &[u8], cuts: Cuts) -> Vec<Bytes> {
     let mut seed = if let Cuts::Random(seed) = cuts { seed | 1 } else { 1 };
     while !rest.is_empty() {
         let len = match cuts {
-            Cuts::Whole => rest.len(),
             Cuts::Bytes(bound) if pieces.len() < bound => 1,
-            Cuts::Bytes(_) => rest.len(),
+            Cuts::Whole | Cuts::Bytes(_) => rest.len(),
             Cuts::Random(_) => {
                 seed ^= seed << 13;
                 seed ^= seed >> 7;
