@@ -100,7 +100,7 @@ impl Reloader {
     pub(super) async fn watch(self: Arc<Self>, mut ending: watch::Receiver<bool>) {
         let (sender, mut news) = mpsc::channel(1);
         let files = self.files();
-        let folders = files.folders();
+        let (folders, data) = (files.folders(), files.data.clone());
         let heard = move |result: DebounceEventResult| {
             let is_write = |kind: &EventKind| kind.is_create() || kind.is_modify() || kind.is_remove();
             let ours = |event: &DebouncedEvent| is_write(&event.kind) && event.paths.iter().any(|path| files.hold(path));
@@ -114,7 +114,9 @@ impl Reloader {
             return;
         };
         for folder in folders {
-            if let Err(error) = debouncer.watch(&folder, RecursiveMode::NonRecursive) {
+            // Lists lie in folders of their own below the data folder.
+            let deep = if data.as_ref() == Some(&folder) { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+            if let Err(error) = debouncer.watch(&folder, deep) {
                 tracing::warn!(folder = %folder.display(), %error, "a folder cannot be watched; reload with SIGHUP");
             }
         }
