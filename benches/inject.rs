@@ -40,9 +40,9 @@ fn page(kib: usize) -> Vec<u8> {
     let mut seed = 7_u32;
     while page.len() < kib * 1024 {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let _ = write!(
+        let _ = writeln!(
             page,
-            "<article class=\"card\"><a href=\"/p/{seed:x}\">Item {}</a><b>{}.99</b></article>\n",
+            "<article class=\"card\"><a href=\"/p/{seed:x}\">Item {}</a><b>{}.99</b></article>",
             seed % 977,
             seed >> 25
         );

@@ -1,5 +1,5 @@
 //! The corpus run: every page of the folder named by `CLICKSIEVE_CORPUS` (else the committed pages), byte-exact
-//! against the position that lol_html gives.
+//! against the position that `lol_html` gives.
 
 use std::cell::Cell;
 use std::fs;
@@ -18,7 +18,7 @@ use super::feed::gunzip;
 use super::feed::gzip;
 use super::feed::inject;
 
-/// The page with the snippet at the start of its first head element, by lol_html; `None` if it sees no head tag.
+/// The page with the snippet at the start of its first head element, by `lol_html`; `None` if it sees no head tag.
 fn oracle(page: &[u8]) -> Option<Vec<u8>> {
     let (mut out, seen) = (Vec::new(), Cell::new(false));
     let head = element!("html > head", |element| {

@@ -1,4 +1,4 @@
-//! Injection against oracles that are not ours: lol_html for the place, html5ever for the tree; every page whole,
+//! Injection against oracles that are not ours: `lol_html` for the place, html5ever for the tree; every page whole,
 //! byte by byte and in random cuts, plain and gzip.
 
 mod body;
