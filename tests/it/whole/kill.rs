@@ -82,14 +82,6 @@ async fn robot(base: String, page: Page, from: usize, posts: usize, time: u64) -
     taken
 }
 
-/// Ids and times as they were sent.
-fn expected(time: u64) -> HashMap<String, Value> {
-    (0..BATCHES)
-        .flat_map(|batch| (0..EVENTS).map(move |event| (format!("o.{}", Work::order(batch, event)), event as u64)))
-        .map(|(id, event)| (id, json!(time + event)))
-        .collect()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_before_a_kill_arrives_and_what_was_suppressed_never_does() {
     let graph = whole::mock(Clock::system()).await;
@@ -139,7 +131,15 @@ async fn what_was_acknowledged_before_a_kill_arrives_and_what_was_suppressed_nev
 
 /// Every event is at the mock under its own id and time, none of the suppressed ones is, and nothing else.
 async fn arrived(graph: &Graph, time: u64, suppressed: &[String]) {
-    let expected = expected(time);
+    let expected: HashMap<String, Value> = (0..BATCHES)
+        .flat_map(|batch| (0..EVENTS).map(move |event| (format!("o.{}", Work::order(batch, event)), event as u64)))
+        .map(|(id, event)| (id, json!(time + event)))
+        .collect();
+    let ids = |all: &[Taken]| all.iter().map(|taken| taken.text("event_id").to_owned()).collect::<HashSet<_>>().len();
+    let all_came = graph.until(|all| all.len() >= expected.len() && ids(all) >= expected.len(), whole::ARRIVAL).await;
+    let taken = graph.taken();
+    assert!(all_came, "{} of {} ids arrived", ids(&taken), expected.len());
+    let mut copies: HashMap<&str, usize> = HashMap::new();
     for event in &taken {
         let id = event.text("event_id");
         assert!(!suppressed.iter().any(|other| other == id), "`{id}` was suppressed");
