@@ -141,12 +141,6 @@ impl Front {
         assert!(self.scenery.graph.until(found, PATIENCE).await, "no {name}; records {:#?}", self.records());
         self.scenery.graph.taken().into_iter().find(|taken| taken.text("event_name") == name).unwrap()
     }
-
-    /// Waits for an event of that name from the Pixel.
-    pub(crate) async fn fired(&self, name: &str) {
-        let heard = self.scenery.board.until(|hits| hits.iter().any(|hit| hit.event == name), PATIENCE).await;
-        assert!(heard, "the Pixel never fired {name}");
-    }
 }
 
 impl Drop for Front {

@@ -150,16 +150,16 @@ async fn the_back_button_and_reload_never_bring_an_id_back() {
     let second = stand.page("second", Page { after: shop(""), ..Page::default() });
     browser.open(&first).await;
     stand.both_halves_hold(&["PageView"]).await;
+    browser.run("window.here=1").await;
     browser.open(&second).await;
     stand.both_halves_hold(&["PageView"; 2]).await;
     browser.back().await;
+    // Restored as it was, or loaded again and then with a PageView of its own.
+    let mut names = vec!["PageView"; if browser.run("return window.here").await == 1 { 2 } else { 3 }];
     browser.run("fbq('track','Lead')").await;
-    stand.until("the Lead", |stand| stand.events().iter().any(|event| event["name"] == "Lead")).await;
-    assert!(stand.items().iter().any(|item| item["k"] == "renew"));
-    let views = stand.events().iter().filter(|event| event["name"] == "PageView").count();
-    let mut names = vec!["PageView"; views];
     names.push("Lead");
     stand.both_halves_hold(&names).await;
+    assert!(stand.items().iter().any(|item| item["k"] == "renew"));
     browser.reload().await;
     names.push("PageView");
     stand.both_halves_hold(&names).await;
