@@ -71,7 +71,7 @@ metrics! {
         page_views = "clicksieve_page_views": "Page views, by class and band";
         clicks = "clicksieve_clicks": "Ad clicks, by class and band";
         rule_hits = "clicksieve_rule_hits": "Rules that spoke on a page view, by rule id";
-        injections = "clicksieve_injections": "HTML answers, by what was done (injected, or why not)";
+        injections = "clicksieve_injections": "Page answers, by what was decided (injected, or why not); one in which no place was found counts under both";
         events = "clicksieve_events": "Conversion events taken, by source and decision";
         refused_events = "clicksieve_events_refused": "Conversion events refused, by reason";
         deliveries = "clicksieve_deliveries": "Events handed to a destination, by destination and outcome";

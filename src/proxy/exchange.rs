@@ -85,7 +85,8 @@ impl Exchange {
                 self.set_cookies(&mut head.headers);
                 let snippet = self.snippet(&injection);
                 inject::rewrite_head(&mut head.headers, &injection, snippet.len());
-                let body = InjectBody::new(body, &injection, snippet, &self.shop.settings.inject);
+                let body = InjectBody::new(body, &injection, snippet, &self.shop.settings.inject)
+                    .on_miss(Arc::clone(&self.shop.counts.missed));
                 Response::from_parts(head, ProxyBody::Injected(Box::new(body)))
             }
             Plan::Pass(why) => {

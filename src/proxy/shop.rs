@@ -31,6 +31,7 @@ use crate::fact::VisitFacts;
 use crate::facts;
 use crate::facts::Sources;
 use crate::inject;
+use crate::inject::Why;
 use crate::ledger::Ledger;
 use crate::ledger::PageRecord;
 use crate::proxy::connection::ConnectionState;
@@ -100,11 +101,12 @@ pub struct Known {
 }
 
 /// Counters of the scoring part, their handles made once.
-#[derive(Debug)]
 pub(super) struct Counts {
     page_views: [Counter; 5],
     clicks: [Counter; 5],
     pub(super) injected: Counter,
+    /// Counts a page in which no place was found after all.
+    pub(super) missed: Arc<dyn Fn(Why) + Send + Sync>,
     pub(super) metrics: Metrics,
 }
 
@@ -124,6 +126,12 @@ impl Counts {
             page_views: rows(&metrics.page_views),
             clicks: rows(&metrics.clicks),
             injected: metrics.injections.with(&[("outcome", "injected")]),
+            missed: {
+                let injections = metrics.injections.clone();
+                Arc::new(move |why| {
+                    injections.with(&[("outcome", why.name())]).inc();
+                })
+            },
             metrics,
         }
     }
