@@ -33,7 +33,7 @@ pub(super) struct Rooms {
 
 /// Builds them.
 pub(super) fn build(config: &Config, engines: &Engines, metrics: &Metrics, clock: &Clock) -> Rooms {
-    let inject = inject::Settings { prefix: config.prefix.clone(), ..inject::Settings::default() };
+    let inject = inject::Settings { prefix: config.prefix.clone(), splice: config.splice, ..inject::Settings::default() };
     let shop = Shop::new(
         proxy::shop::Settings {
             mode: config.mode,

@@ -42,6 +42,8 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// Where the tag and the collector live on the shop's own host.
     pub prefix: String,
+    /// Whether gzip pages may get the script spliced in front of the compressed stream.
+    pub splice: bool,
     /// Peers whose forwarding fields are believed.
     pub trusted_proxies: Vec<IpNetwork>,
     /// What the upstream sees as `Host`.

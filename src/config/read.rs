@@ -48,6 +48,7 @@ pub(super) fn config(name: &str, bytes: &[u8], folder: &Path, environment: Envir
         rules: file.text("rules").map(|path| folder.join(path)),
         data: file.text("data").map(|path| folder.join(path)),
         prefix: file.parsed("prefix", "a path such as `/_cs`", value::prefix).unwrap_or_else(|| "/_cs".to_owned()),
+        splice: file.flag("splice").unwrap_or(true),
         trusted_proxies: value::ranges(file.list("trusted_proxies"), &faults),
         host: value::word(&file, "host", &[("keep", HostField::Keep), ("upstream", HostField::Upstream)]).unwrap_or_default(),
         rewrite_location: file.flag("rewrite_location").unwrap_or(false),
