@@ -247,7 +247,10 @@ impl<'a> Section<'a> {
 
     /// The value of a key.
     pub fn node(&self, key: &'static str) -> Option<&'a Node> {
-        self.known.borrow_mut().push(key);
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&key) {
+            known.push(key);
+        }
         self.entries.iter().find(|(name, _)| name.name == key).map(|(_, node)| node).filter(|node| node.value != Value::Null)
     }
 
@@ -402,6 +405,18 @@ mod tests {
                 "a.yaml:4:8: `cores` must be a whole number from 1 to 256",
             ]
         );
+    }
+
+    #[test]
+    fn a_hint_names_each_known_field_once() {
+        let node = parse("a.yaml", b"zzzzzz: 1\n").unwrap();
+        let faults = Faults::new("a.yaml");
+        let section = Section::of(&node, &faults);
+        section.text("listen");
+        section.node("listen");
+        section.finish();
+        let hint = faults.finish(()).unwrap_err().remove(0).hint;
+        assert_eq!(hint.as_deref(), Some("known here: `listen`"));
     }
 
     #[test]

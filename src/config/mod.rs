@@ -225,6 +225,16 @@ mod tests {
     }
 
     #[test]
+    fn the_readmes_configuration_loads() {
+        let readme = include_str!("../../README.md");
+        let block = readme.split("```yaml\n").find(|block| block.starts_with("# clicksieve.yaml")).unwrap();
+        let text = block.split("```").next().unwrap();
+        let environment = |name: &str| Some(format!("{name}-value"));
+        let config = Config::parse("README.md", text.as_bytes(), Path::new("/x"), &environment).unwrap();
+        assert_eq!((config.mode, config.destinations.len()), (Mode::Observe, 1));
+    }
+
+    #[test]
     fn all_faults_come_at_once() {
         let found = faults("listn: 1\nmode: strickt\nupstream: ftp://x\nprefix: cs\ntrusted_proxies: [10.0.0.1/8, no]\n");
         assert_eq!(

@@ -63,6 +63,21 @@ fn the_rule_files_in_the_documentation_load_and_their_cases_hold() {
     }
 }
 
+#[test]
+fn the_rule_that_the_readme_explains_works_in_the_shipped_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let shipped = fs::read_to_string(root.join("rules/default.yaml")).unwrap();
+    let block = readme.split("```yaml\n").find(|block| block.starts_with("  - id: ")).unwrap();
+    let explained = block.split("```").next().unwrap();
+    let (before, rest) = shipped.split_once("  - id: net.datacenter\n").unwrap();
+    let after = &rest[rest.find("  - id: ").unwrap()..];
+    let policy = Policy::parse("README.md", &format!("{before}{explained}{after}"), root)
+        .unwrap_or_else(|faults| panic!("{explained}\n{}", text(&faults)));
+    assert_eq!(text(&policy.run_cases()), "", "{explained}");
+    assert!(policy.ids().any(|id| id == "net.datacenter"));
+}
+
 /// The row of the documentation's table for one fact.
 fn row(fact: FactName) -> String {
     let kind = match fact.kind() {
