@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::ErrorCode;
 use rusqlite::config::DbConfig;
 
 use super::SpoolError;
@@ -39,15 +40,32 @@ pub(super) struct Opened {
 pub(super) fn open(settings: &Settings) -> Result<Opened, SpoolError> {
     let path = &settings.path;
     let lock = lock(path)?;
+    check_log(path)?;
     make(path).map_err(|source| SpoolError::File { path: path.clone(), source: Arc::new(source) })?;
-    let connection = Connection::open(path)?;
+    let refused = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            SpoolError::Damaged { path: path.clone(), source: Arc::new(error) }
+        }
+        _ => error.into(),
+    };
+    let connection = Connection::open(path).map_err(refused)?;
     connection.busy_timeout(PATIENCE)?;
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(refused)?;
     if found > FORMAT {
         return Err(SpoolError::Newer { path: path.clone(), found, known: FORMAT });
     }
-    let soft_pages = prepare(&connection, settings)?;
+    let soft_pages = prepare(&connection, settings).map_err(refused)?;
     Ok(Opened { connection, lock, soft_pages })
+}
+
+/// `SQLite` deletes a log whose file is missing or empty, and with it everything that was accepted since the log was last
+/// written back. That is the operator's to decide.
+fn check_log(path: &Path) -> Result<(), SpoolError> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let log = PathBuf::from(log);
+    let length = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+    if length(path) == 0 && length(&log) > 0 { Err(SpoolError::Beheaded { path: path.to_owned(), log }) } else { Ok(()) }
 }
 
 fn lock(path: &Path) -> Result<fs::File, SpoolError> {
