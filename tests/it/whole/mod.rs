@@ -10,6 +10,7 @@ mod inside;
 mod kill;
 mod pages;
 mod process;
+mod seen;
 mod start;
 
 pub(crate) use crate::whole::given::ADMIN;
