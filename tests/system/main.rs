@@ -10,9 +10,14 @@
 )]
 
 mod caches;
+mod far;
 #[path = "../it/harness/mod.rs"]
 #[expect(dead_code, reason = "shared with `tests/it`, which uses all of it")]
 mod harness;
+mod scale;
+mod stop;
+mod streams;
 mod synced;
 mod trace;
+mod usage;
 mod whole;

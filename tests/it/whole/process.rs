@@ -73,6 +73,16 @@ impl Process {
         Self::try_start(config).unwrap_or_else(|(status, said)| panic!("it ended with {status}:\n{said}"))
     }
 
+    /// The process's number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What is left of the log; waits for its end.
+    pub(crate) fn last_words(&self) -> Vec<String> {
+        self.log.iter().collect()
+    }
+
     /// Waits for a line of the log that holds this text, and gives it.
     pub(crate) fn until_said(&self, text: &str) -> String {
         loop {

@@ -15,7 +15,6 @@ use crate::caches::shop::ASSETS;
 use crate::caches::shop::PAGES;
 use crate::harness::site::Site;
 use crate::harness::visitor::Answer;
-use crate::harness::visitor::field;
 use crate::whole;
 use crate::whole::process::Process;
 use crate::whole::seen;
