@@ -1,6 +1,7 @@
 //! The program as a process between a fake site and visitors, with what the operator's door says of it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use crate::harness::PATIENCE;
 use crate::harness::site::Site;
@@ -12,7 +13,8 @@ use crate::whole::process::Process;
 pub(crate) struct Far {
     pub(crate) process: Process,
     pub(crate) site: Site,
-    folder: tempfile::TempDir,
+    state: PathBuf,
+    _folder: tempfile::TempDir,
 }
 
 impl Far {
@@ -22,7 +24,12 @@ impl Far {
         let config = folder.path().join("clicksieve.yaml");
         let text = whole::configuration(site.address, "http://127.0.0.1:9", &format!("{more}{}", whole::ADMIN));
         std::fs::write(&config, text).unwrap();
-        Self { process: Process::start(&config), site, folder }
+        Self { process: Process::start(&config), site, state: folder.path().join("state"), _folder: folder }
+    }
+
+    /// A process that was started otherwise; `state` is its folder as the test sees it.
+    pub(crate) fn with(process: Process, site: Site, state: PathBuf, folder: tempfile::TempDir) -> Self {
+        Self { process, site, state, _folder: folder }
     }
 
     pub(crate) fn shop(&self) -> SocketAddr {
@@ -31,7 +38,7 @@ impl Far {
 
     /// The value of a metric, with its labels as they are exposed; 0 where it was never counted.
     pub(crate) fn metric(&self, name: &str) -> u64 {
-        let token = std::fs::read_to_string(self.folder.path().join("state/admin.token")).unwrap();
+        let token = std::fs::read_to_string(self.state.join("admin.token")).unwrap();
         let lines = format!("host: localhost\r\nauthorization: Bearer {}\r\n", token.trim());
         let answer = Visitor::connect(self.process.admin).ask(&format!("GET /metrics HTTP/1.1\r\n{lines}\r\n"));
         assert_eq!(answer.status, 200);

@@ -10,6 +10,8 @@
 )]
 
 mod caches;
+mod crash;
+mod disk;
 mod far;
 #[path = "../it/harness/mod.rs"]
 #[expect(dead_code, reason = "shared with `tests/it`, which uses all of it")]

@@ -1,7 +1,6 @@
 //! What the tests of the whole process in `tests/it` are given, for the tests here.
 
 #[path = "../it/whole/given.rs"]
-#[expect(dead_code, reason = "shared with `tests/it`, which uses all of it")]
 mod given;
 #[path = "../it/whole/process.rs"]
 pub(crate) mod process;
