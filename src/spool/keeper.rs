@@ -22,6 +22,7 @@ use super::event::Release;
 use super::event::Settings;
 use super::event::Status;
 use super::event::Swept;
+use super::file::Opened;
 use super::writer::Stop;
 
 /// `events.state`. `events.at` means: due since or not before; held at most until; else the time the state was reached.
@@ -57,7 +58,8 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(connection: Connection, settings: &Settings, soft_pages: i64) -> Self {
+    pub(super) fn new(opened: Opened, settings: &Settings) -> Self {
+        let Opened { connection, soft_pages } = opened;
         Self {
             connection,
             claims: HashMap::new(),

@@ -12,6 +12,8 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc;
@@ -149,10 +151,14 @@ impl SpoolError {
 ///
 /// `max_bytes` bounds the file; near it commits are refused while a reserve is left for settling and sweeping. `queue`
 /// bounds waiting calls. A body's and a name's size are the caller's affair.
+///
+/// A disk that is too full to open the file keeps nobody from starting: commits are refused, nothing is due, and the file
+/// is tried again with the calls that come, until it opens.
 #[derive(Clone, Debug)]
 pub struct Spool {
     jobs: mpsc::Sender<Job>,
     changed: Arc<Notify>,
+    is_open: Arc<AtomicBool>,
 }
 
 impl Spool {
@@ -165,9 +171,22 @@ impl Spool {
     pub fn open(settings: &Settings) -> Result<Self, SpoolError> {
         let changed = Arc::new(Notify::new());
         let (jobs, queue) = mpsc::channel(settings.queue.max(1));
-        let opened = file::open(settings)?;
-        writer::start(opened, queue, settings, Arc::clone(&changed))?;
-        Ok(Self { jobs, changed })
+        let is_open = Arc::new(AtomicBool::new(true));
+        let lock = file::lock(&settings.path)?;
+        let opened = match file::open(settings) {
+            Err(SpoolError::Full(_)) => {
+                is_open.store(false, Ordering::Relaxed);
+                file::stand_in(settings)?
+            }
+            opened => opened?,
+        };
+        writer::start(opened, lock, queue, settings, Arc::clone(&changed), Arc::clone(&is_open))?;
+        Ok(Self { jobs, changed, is_open })
+    }
+
+    /// Whether the file is open; where it is not, the disk had no room for that, and it is tried again.
+    pub fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
     }
 
     /// Takes events: all of them or, with an error, none. Durable when it returns; answers stand in the order given.

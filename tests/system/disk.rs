@@ -190,3 +190,46 @@ fn a_first_start_on_a_full_disk_is_refused_with_what_to_do() {
     assert_eq!(status.code(), Some(2), "{said}");
     assert!(said.contains("cannot be opened: ") && said.contains("\nhint: "), "{said}");
 }
+
+#[test]
+fn a_restart_on_a_full_disk_serves_pages_and_takes_events_once_there_is_room() {
+    for killed in [true, false] {
+        let runtime = Runtime::new().unwrap();
+        let graph = runtime.block_on(whole::mock(Clock::system()));
+        let site = Site::answers(whole::html_answer());
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("clicksieve.yaml");
+        let text = whole::configuration(site.address, &graph.url(), whole::ADMIN);
+        std::fs::write(&config, text.replace("state: state", "state: state-before")).unwrap();
+        let time = Clock::system().now().seconds();
+        let mut before = Process::start(&config);
+        let status = runtime.block_on(async {
+            graph.fail_always(Some(Failure::BadGateway));
+            whole::report(&whole::client(), before.graph, &[whole::purchase("before", time)]).await.unwrap().status()
+        });
+        assert_eq!(status, 200);
+        if killed {
+            before.kill();
+        } else {
+            before.signal("TERM");
+            before.ended();
+        }
+        graph.fail_always(None);
+        std::fs::write(&config, text).unwrap();
+        let full = "cp -a \"$0-before/.\" \"$0\" && { dd if=/dev/zero of=\"$0/ballast\" bs=4096 2>/dev/null; true; } &&";
+        let process =
+            Process::try_run(command(&config, full)).unwrap_or_else(|(status, said)| panic!("{killed} {status}:\n{said}"));
+        let inside = format!("/proc/{}/root{}", process.id(), folder.path().join("state").display());
+        let state = PathBuf::from(inside);
+        let far = Far::with(process, site, state.clone(), folder);
+        let stand = Stand { far, state, graph, runtime };
+        assert!(seen::tag_of(&stand.view("73.162.40.19", "/mug")).is_some());
+        assert_eq!(stand.report(&["full".to_owned()], time).0, 503);
+        stand.free();
+        until("events are taken again", || stand.report(&["after".to_owned()], time).0 == 200);
+        for id in ["o.before", "o.after"] {
+            let came = |all: &[clicksieve::demo::graph::Taken]| all.iter().any(|taken| taken.text("event_id") == id);
+            assert!(stand.runtime.block_on(stand.graph.until(came, whole::ARRIVAL)), "{id}");
+        }
+    }
+}
