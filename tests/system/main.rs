@@ -6,7 +6,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking, also in its helpers"
+    clippy::print_stdout,
+    reason = "a test fails by panicking, also in its helpers, and prints its figures"
 )]
 
 mod caches;

@@ -22,6 +22,9 @@ const BODY: u64 = 1 << 30;
 const ROOM: u64 = 64 << 20;
 const OPENING: &str = "<!doctype html><html><head><title>Big</title></head><body>";
 
+/// One way in which a body crosses.
+type Way = fn(&Far);
+
 /// Sends and takes bodies of any size, made up as they go.
 fn site() -> Site {
     Site::start(|talk, _| {
@@ -102,7 +105,7 @@ fn a_gibibyte_crosses_either_way_in_little_memory() {
     let far = Far::of(site(), "");
     asked(&far, "GET /small HTTP/1.1\r\nhost: shop.example\r\n\r\n");
     let idle = usage::resident(&far.process);
-    let ways: [(&str, fn(&Far)); 4] = [
+    let ways: [(&str, Way); 4] = [
         ("a download", downloads),
         ("a page", views),
         ("an upload with its length", |far| uploads(far, false)),
