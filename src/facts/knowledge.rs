@@ -2,7 +2,6 @@
 //! patterns. Promises: what loaded cannot fail later; all faults of a data folder are told at once.
 //! Must not know requests or rules.
 
-use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -211,6 +210,13 @@ impl Knowledge {
 /// The lists' names, the kinds they give, and all their networks.
 type Networks = (Vec<&'static str>, Vec<(ListSet, NetworkKind)>, Vec<(IpNetwork, u8)>);
 
+/// One file, the operator's or ours.
+struct Content {
+    name: String,
+    bytes: Vec<u8>,
+    is_ours: bool,
+}
+
 struct Loader<'a> {
     settings: &'a Settings,
     faults: Vec<Fault>,
@@ -224,24 +230,34 @@ impl Loader<'_> {
         }
     }
 
-    /// The operator's file, else the embedded one; and the name faults are told under.
-    fn read(&mut self, file: &'static Shipped) -> (String, Cow<'static, [u8]>) {
+    /// The embedded file and the name its faults are told under.
+    fn embedded(&mut self, file: &'static Shipped) -> Content {
+        let bytes = file.bytes().unwrap_or_else(|error| {
+            let fault = Fault::of_file(file.path, format!("the program's own copy does not unpack: {error}"));
+            self.faults.push(fault.hint("the binary is damaged; install it again"));
+            Vec::new()
+        });
+        Content { name: file.path.to_owned(), bytes, is_ours: true }
+    }
+
+    /// The operator's file, else the embedded one.
+    fn read(&mut self, file: &'static Shipped) -> Content {
         let Some(path) = self.settings.data.as_ref().map(|folder| folder.join(file.path)) else {
-            return (file.path.to_owned(), Cow::Borrowed(file.bytes));
+            return self.embedded(file);
         };
         let name = path.display().to_string();
         match std::fs::read(&path) {
             Ok(bytes) if bytes.is_empty() => {
                 let fault = Fault::of_file(&name, "the file is empty");
                 self.faults.push(fault.hint("remove it to use the shipped list; a comment line makes an empty list"));
-                (name, Cow::Borrowed(file.bytes))
+                self.embedded(file)
             }
-            Ok(bytes) => (name, Cow::Owned(bytes)),
+            Ok(bytes) => Content { name, bytes, is_ours: false },
             Err(error) => {
                 if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
                     self.faults.push(Fault::of_file(&name, format!("cannot be read: {error}")));
                 }
-                (file.path.to_owned(), Cow::Borrowed(file.bytes))
+                self.embedded(file)
             }
         }
     }
@@ -259,8 +275,8 @@ impl Loader<'_> {
             if let Some((lists, _)) = kinds.get_mut(rank) {
                 *lists = lists.with(place);
             }
-            let (name, bytes) = self.read(file);
-            match parse_prefixes(&name, &bytes) {
+            let content = self.read(file);
+            match parse_prefixes(&content.name, &content.bytes) {
                 Ok(networks) => entries.extend(networks.into_iter().map(|network| (network, place))),
                 Err(faults) => self.faults.extend(faults),
             }
@@ -270,21 +286,28 @@ impl Loader<'_> {
 
     fn numbers(&mut self, path: &'static str) -> FxHashSet<u32> {
         let Some(file) = shipped(path) else { return FxHashSet::default() };
-        let (name, bytes) = self.read(file);
-        parse_numbers(&name, &bytes).map_err(|faults| self.faults.extend(faults)).unwrap_or_default().into_iter().collect()
+        let content = self.read(file);
+        parse_numbers(&content.name, &content.bytes)
+            .map_err(|faults| self.faults.extend(faults))
+            .unwrap_or_default()
+            .into_iter()
+            .collect()
     }
 
     fn database(&mut self, path: &'static str) -> Option<Mmdb> {
-        let (name, bytes) = self.read(shipped(path)?);
-        let loaded = match bytes {
-            Cow::Borrowed(bytes) => Mmdb::embedded(&name, bytes),
-            Cow::Owned(bytes) => Mmdb::load(&name, bytes),
-        };
+        let Content { name, bytes, is_ours } = self.read(shipped(path)?);
+        let loaded = if is_ours { Mmdb::embedded(&name, bytes) } else { Mmdb::load(&name, bytes) };
         loaded.map_err(|fault| self.faults.push(fault)).ok()
     }
 
-    fn text(&mut self, path: &'static str) -> (String, Cow<'static, [u8]>) {
-        shipped(path).map_or_else(|| (path.to_owned(), Cow::Borrowed(&b"[]"[..])), |file| self.read(file))
+    fn text(&mut self, path: &'static str) -> (String, Vec<u8>) {
+        shipped(path).map_or_else(
+            || (path.to_owned(), b"[]".to_vec()),
+            |file| {
+                let content = self.read(file);
+                (content.name, content.bytes)
+            },
+        )
     }
 }
 

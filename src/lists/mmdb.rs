@@ -1,7 +1,6 @@
 //! Country and autonomous system of an address from a MaxMind DB file. Promises: a broken file is refused when it is
 //! loaded; what slips through answers "not known"; no panic, no endless loop. Must not know networks' kinds.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::net::IpAddr;
 
@@ -19,7 +18,7 @@ const FILE: usize = 512 << 20;
 /// A database of addresses, checked when it was loaded.
 #[derive(Debug)]
 pub struct Mmdb {
-    reader: Reader<Cow<'static, [u8]>>,
+    reader: Reader<Vec<u8>>,
 }
 
 impl Mmdb {
@@ -27,8 +26,8 @@ impl Mmdb {
     ///
     /// # Errors
     /// The file is no MaxMind DB.
-    pub fn embedded(path: &str, bytes: &'static [u8]) -> Result<Self, Fault> {
-        Self::open(path, Cow::Borrowed(bytes))
+    pub fn embedded(path: &str, bytes: Vec<u8>) -> Result<Self, Fault> {
+        Self::open(path, bytes)
     }
 
     /// Takes an operator's database: its whole search tree and every record are walked, bounded by the file's size.
@@ -36,7 +35,7 @@ impl Mmdb {
     /// # Errors
     /// The file is no MaxMind DB or is damaged.
     pub fn load(path: &str, bytes: Vec<u8>) -> Result<Self, Fault> {
-        let database = Self::open(path, Cow::Owned(bytes))?;
+        let database = Self::open(path, bytes)?;
         database.walk().map_err(|error| refused(path, &error))?;
         Ok(database)
     }
@@ -58,7 +57,7 @@ impl Mmdb {
         Ok(())
     }
 
-    fn open(path: &str, bytes: Cow<'static, [u8]>) -> Result<Self, Fault> {
+    fn open(path: &str, bytes: Vec<u8>) -> Result<Self, Fault> {
         if bytes.len() > FILE {
             return Err(Fault::of_file(path, format!("file of {} bytes", bytes.len()))
                 .hint(format!("databases have at most {FILE} bytes")));
@@ -112,7 +111,7 @@ mod tests {
         let nested = load("GeoLite2-Country-Test.mmdb").unwrap();
         assert_eq!(nested.country("81.2.69.160".parse().unwrap()), Some(*b"GB"));
         assert_eq!(nested.country("::ffff:81.2.69.160".parse().unwrap()), Some(*b"GB"));
-        let flat = Mmdb::embedded("country", shipped("country/user-country.mmdb").unwrap().bytes).unwrap();
+        let flat = Mmdb::embedded("country", shipped("country/user-country.mmdb").unwrap().bytes().unwrap()).unwrap();
         assert_eq!(flat.country("217.0.0.1".parse().unwrap()), Some(*b"DE"));
         assert_eq!(flat.country("127.0.0.1".parse().unwrap()), None);
     }
@@ -153,7 +152,7 @@ mod tests {
     fn the_databases_that_come_with_the_program_are_whole() {
         for path in ["asn/origin-asn.mmdb", "country/user-country.mmdb"] {
             let file = shipped(path).unwrap();
-            assert_eq!(Mmdb::load(path, file.bytes.to_vec()).err(), None);
+            assert_eq!(Mmdb::load(path, file.bytes().unwrap()).err(), None);
         }
     }
 

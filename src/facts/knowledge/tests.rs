@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 static SHIPPED_DATA: LazyLock<Knowledge> = LazyLock::new(|| Knowledge::load(&Settings::default()).unwrap());
 
 fn first(path: &str) -> IpAddr {
-    parse_prefixes(path, shipped(path).unwrap().bytes).unwrap()[0].network()
+    parse_prefixes(path, &shipped(path).unwrap().bytes().unwrap()).unwrap()[0].network()
 }
 
 fn network(address: &str) -> Network {
@@ -52,7 +52,7 @@ fn of_several_lists_the_one_that_keeps_customers_decides() {
     assert_eq!((crawler.kind, crawler.crawler), (NetworkKind::Crawler, Some("google")));
     let names: Vec<&str> = crawler.lists.places().map(|place| SHIPPED_DATA.list_names()[usize::from(place)]).collect();
     assert!(names.contains(&"googlebot") && names.contains(&"google"), "{names:?}");
-    for network in parse_prefixes("a", shipped("private-relay/ipv6.txt").unwrap().bytes).unwrap().iter().step_by(97) {
+    for network in parse_prefixes("a", &shipped("private-relay/ipv6.txt").unwrap().bytes().unwrap()).unwrap().iter().step_by(97) {
         assert_eq!(SHIPPED_DATA.network(network.network()).kind, NetworkKind::PrivateRelay, "{network}");
     }
 }
