@@ -16,13 +16,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=data");
     let data = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("data");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    for folder in fs::read_dir(&data)? {
-        let folder = folder?.path();
-        if folder.is_dir() {
-            for file in fs::read_dir(&folder)? {
-                pack(&data, &file?.path(), &out)?;
-            }
-        }
+    pack_folder(&data, &data, &out)
+}
+
+fn pack_folder(data: &Path, folder: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { pack_folder(data, &path, out)? } else { pack(data, &path, out)? }
     }
     Ok(())
 }

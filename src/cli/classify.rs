@@ -1,7 +1,7 @@
 //! `clicksieve classify`: JSON Lines with `ip` and `ua` in, the same lines with what is known of both out. For enriching
 //! logs. Must not score anybody.
 
-use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::Read;
 use std::io::Write;
 use std::net::IpAddr;
@@ -20,7 +20,6 @@ use crate::fact::Network;
 use crate::fact::Os;
 use crate::facts::Knowledge;
 use crate::facts::Settings;
-use crate::facts::Sources;
 
 /// Classifies a stream; ends wrong where a line could not be read.
 pub(super) fn classify(data: Option<PathBuf>, input: Box<dyn Read + Send>, out: &mut dyn Write, err: &mut dyn Write) -> Ended {
@@ -34,28 +33,55 @@ pub(super) fn classify(data: Option<PathBuf>, input: Box<dyn Read + Send>, out: 
             return Ended::Wrong;
         }
     };
-    let lists = knowledge.list_names().to_vec();
-    let sources = Sources::new(knowledge, &settings);
-    let done = lines::pump(input, out, |fields| enrich(&sources, &lists, fields));
+    let done = lines::pump(input, out, || {
+        let mut agents = Agents { knowledge: &knowledge, known: HashMap::new() };
+        move |fields: &mut Map<String, Value>| enrich(&mut agents, fields)
+    });
     lines::ended(done, err)
 }
 
-fn enrich(sources: &Sources, lists: &[&'static str], fields: &mut Map<String, Value>) -> Result<(), String> {
+/// The agents that one worker met; logs repeat a few thousand.
+struct Agents<'a> {
+    knowledge: &'a Knowledge,
+    known: HashMap<String, Value>,
+}
+
+/// Agents that a worker remembers; it begins anew where there are more.
+const REMEMBERED: usize = 20_000;
+
+impl Agents<'_> {
+    fn fields(&mut self, agent: &str) -> Value {
+        if let Some(known) = self.known.get(agent) {
+            return known.clone();
+        }
+        let read = agent_fields(&self.knowledge.agent(agent));
+        if self.known.len() >= REMEMBERED {
+            self.known.clear();
+        }
+        self.known.insert(agent.to_owned(), read.clone());
+        read
+    }
+}
+
+/// Adds what is known; of a field that cannot be read nothing is known, and the line says why.
+fn enrich(agents: &mut Agents<'_>, fields: &mut Map<String, Value>) -> Result<(), String> {
     let text = |key: &str| match fields.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(Cow::Borrowed(text.as_str()))),
+        None | Some(Value::Null) => Ok(""),
+        Some(Value::String(text)) => Ok(text.as_str()),
         Some(_) => Err(format!("`{key}` is not a text")),
     };
-    let (ip, agent) = (text("ip")?, text("ua")?);
-    let address: Option<IpAddr> = match ip.as_deref().map(str::trim).filter(|ip| !ip.is_empty()) {
-        None => None,
-        Some(ip) => Some(ip.parse().map_err(|_| "`ip` is not an address")?),
-    };
-    let agent = agent_fields(&sources.agent(agent.as_deref()));
-    let network = network_fields(&sources.network(address), lists);
+    let address = text("ip").and_then(|ip| match ip.trim() {
+        "" => Ok(None),
+        ip => ip.parse::<IpAddr>().map(Some).map_err(|_| "`ip` is not an address".to_owned()),
+    });
+    let agent = text("ua");
+    let network = address.clone().unwrap_or_default().map(|address| agents.knowledge.network(address)).unwrap_or_default();
+    let network = network_fields(&network, agents.knowledge.list_names());
+    let known = agents.fields(agent.clone().unwrap_or_default());
+    let done = address.map(|_| ()).and(agent.map(|_| ()));
     fields.insert("network".to_owned(), network);
-    fields.insert("agent".to_owned(), agent);
-    Ok(())
+    fields.insert("agent".to_owned(), known);
+    done
 }
 
 fn network_fields(network: &Network, lists: &[&'static str]) -> Value {

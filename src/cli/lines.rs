@@ -44,24 +44,28 @@ struct Block {
 /// A worker's way in and its way out.
 type Lane = (SyncSender<Block>, Receiver<(Vec<u8>, Tally)>);
 
-/// Passes a stream through `enrich`, which gets the fields of one line and adds to them, or says what is wrong with them.
+/// Passes a stream through what `make` makes for each worker: it gets the fields of one line and adds to them, or says what
+/// is wrong with them.
 ///
 /// # Errors
 /// The stream cannot be read or written.
-pub(super) fn pump(
+pub(super) fn pump<E: FnMut(&mut Map<String, Value>) -> Result<(), String>>(
     input: Box<dyn Read + Send>,
     out: &mut dyn Write,
-    enrich: impl Fn(&mut Map<String, Value>) -> Result<(), String> + Sync,
+    make: impl Fn() -> E + Sync,
 ) -> io::Result<Tally> {
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
-    let enrich = &enrich;
+    let make = &make;
     thread::scope(|scope| {
         let (ways_in, ways_out): (Vec<_>, Vec<_>) = (0..workers)
             .map(|_| -> Lane {
                 let (to, blocks) = sync_channel::<Block>(UNDER_WAY);
                 let (done, from) = sync_channel(UNDER_WAY);
                 // A closed way out means that writing failed: nobody waits for the rest.
-                scope.spawn(move || blocks.iter().map(|block| work(&block, enrich)).try_for_each(|made| done.send(made)));
+                scope.spawn(move || {
+                    let mut enrich = make();
+                    blocks.iter().map(|block| work(&block, &mut enrich)).try_for_each(|made| done.send(made))
+                });
                 (to, from)
             })
             .unzip();
@@ -138,7 +142,7 @@ fn read(input: Box<dyn Read + Send>, ways: &[SyncSender<Block>]) -> io::Result<b
     Ok(false)
 }
 
-fn work(block: &Block, enrich: &impl Fn(&mut Map<String, Value>) -> Result<(), String>) -> (Vec<u8>, Tally) {
+fn work(block: &Block, enrich: &mut impl FnMut(&mut Map<String, Value>) -> Result<(), String>) -> (Vec<u8>, Tally) {
     let mut out = Vec::with_capacity(block.bytes.len().saturating_mul(3));
     let mut tally = Tally::default();
     for (number, line) in (block.first..).zip(block.bytes.split(|byte| *byte == b'\n')) {
@@ -204,12 +208,12 @@ mod tests {
     fn pumped(pieces: &[&[u8]]) -> (Vec<Value>, Tally) {
         let mut out = Vec::new();
         let pieces = Pieces(pieces.iter().map(|piece| piece.to_vec()).collect());
-        let tally = pump(Box::new(pieces), &mut out, |fields| {
+        let twice = |fields: &mut Map<String, Value>| {
             let n = fields.get("n").and_then(Value::as_u64).ok_or("no `n`")?;
             fields.insert("twice".to_owned(), Value::from(n * 2));
             Ok(())
-        })
-        .unwrap();
+        };
+        let tally = pump(Box::new(pieces), &mut out, || twice).unwrap();
         (out.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect(), tally)
     }
 

@@ -24,7 +24,7 @@ pub(super) fn normalise(
         return Ended::Failed;
     }
     let settings = user::Settings { default_country_code: country_code };
-    let done = lines::pump(input, out, |fields| enrich(&settings, fields));
+    let done = lines::pump(input, out, || |fields: &mut Map<String, Value>| enrich(&settings, fields));
     lines::ended(done, err)
 }
 
