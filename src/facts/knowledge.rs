@@ -14,6 +14,7 @@ use crate::fact::Network;
 use crate::fact::NetworkKind;
 use crate::facts::agent::Robots;
 use crate::fault::Fault;
+use crate::lists::Anonymity;
 use crate::lists::ListSet;
 use crate::lists::Mmdb;
 use crate::lists::PrefixTable;
@@ -131,8 +132,13 @@ pub struct Knowledge {
     carriers: FxHashSet<u32>,
     asn: Mmdb,
     country: Mmdb,
+    /// The operator's own; none is shipped.
+    anonymous: Option<Mmdb>,
     robots: Robots,
 }
+
+/// Where an operator's folder may hold a database of anonymous networks.
+const ANONYMOUS: &str = "anonymous/anonymous-ip.mmdb";
 
 impl Knowledge {
     /// Loads the embedded data, and in its place what the settings' folder has.
@@ -147,6 +153,7 @@ impl Knowledge {
             ["vpn/asn.txt", "datacenter/asn.txt", "carriers/asn.txt"].map(|path| loader.numbers(path));
         let asn = loader.database("asn/origin-asn.mmdb");
         let country = loader.database("country/user-country.mmdb");
+        let anonymous = loader.optional(ANONYMOUS);
         let crawlers = loader.text("bot-ua/crawler-user-agents.json");
         let known = loader.text("bot-ua/well-known-bots.json");
         let robots = Robots::load(&crawlers, &known).map_err(|faults| loader.faults.extend(faults)).ok();
@@ -159,7 +166,7 @@ impl Knowledge {
             .collect();
         let bogons = PrefixTable::build(BOGONS.iter().filter_map(|text| text.parse().ok()).map(|network| (network, 0)));
         let table = PrefixTable::build(entries);
-        Ok(Self { table, names, kinds, identities, bogons, vpn, datacenter, carriers, asn, country, robots })
+        Ok(Self { table, names, kinds, identities, bogons, vpn, datacenter, carriers, asn, country, anonymous, robots })
     }
 
     /// The names of all lists of networks, in the order of their places in [`Network::lists`].
@@ -187,10 +194,13 @@ impl Knowledge {
 
     fn kind(&self, address: IpAddr, lists: ListSet, asn: Option<u32>) -> NetworkKind {
         let bogon = self.bogons.lookup(address) != ListSet::default();
-        if let Some((_, kind)) = self.kinds.iter().find(|(of_kind, _)| of_kind.0 & lists.0 != 0) {
+        let listed = self.kinds.iter().find(|(of_kind, _)| of_kind.0 & lists.0 != 0).map(|(_, kind)| *kind);
+        let hidden = self.anonymous.as_ref().and_then(|database| hides(database.anonymity(address)));
+        // Kinds stand in the order of their precedence.
+        if let Some(kind) = listed.into_iter().chain(hidden).min() {
             // Published cloud feeds hold documentation networks (203.0.113.0/24); an operator may list private ones as an office.
             let by_provider = matches!(kind, NetworkKind::Cloud | NetworkKind::Datacenter);
-            return if bogon && by_provider { NetworkKind::Bogon } else { *kind };
+            return if bogon && by_provider { NetworkKind::Bogon } else { kind };
         }
         let announced_by = |numbers: &FxHashSet<u32>| asn.is_some_and(|asn| numbers.contains(&asn));
         if announced_by(&self.vpn) {
@@ -204,6 +214,19 @@ impl Knowledge {
         } else {
             NetworkKind::Unknown
         }
+    }
+}
+
+/// The kind of a network that hides somebody.
+fn hides(of: Anonymity) -> Option<NetworkKind> {
+    if of.tor {
+        Some(NetworkKind::Tor)
+    } else if of.vpn {
+        Some(NetworkKind::Vpn)
+    } else if of.proxy {
+        Some(NetworkKind::OpenProxy)
+    } else {
+        of.hosting.then_some(NetworkKind::Datacenter)
     }
 }
 
@@ -298,6 +321,20 @@ impl Loader<'_> {
         let Content { name, bytes, is_ours } = self.read(shipped(path)?);
         let loaded = if is_ours { Mmdb::embedded(&name, bytes) } else { Mmdb::load(&name, bytes) };
         loaded.map_err(|fault| self.faults.push(fault)).ok()
+    }
+
+    /// A database that only an operator can have.
+    fn optional(&mut self, path: &'static str) -> Option<Mmdb> {
+        let path = self.settings.data.as_ref()?.join(path);
+        let name = path.display().to_string();
+        match std::fs::read(&path) {
+            Ok(bytes) => Mmdb::load(&name, bytes).map_err(|fault| self.faults.push(fault)).ok(),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
+            Err(error) => {
+                self.faults.push(Fault::of_file(&name, format!("cannot be read: {error}")));
+                None
+            }
+        }
     }
 
     fn text(&mut self, path: &'static str) -> (String, Vec<u8>) {

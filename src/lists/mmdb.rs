@@ -15,6 +15,20 @@ use crate::fault::Fault;
 /// Largest file in bytes; the largest commercial databases of country or ASN are below 100 MB.
 const FILE: usize = 512 << 20;
 
+/// What is known of an address that hides somebody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "the four flags of the database's record, independent of one another")]
+pub struct Anonymity {
+    /// A Tor exit.
+    pub tor: bool,
+    /// A VPN's exit.
+    pub vpn: bool,
+    /// A public or residential proxy.
+    pub proxy: bool,
+    /// A hosting provider's network.
+    pub hosting: bool,
+}
+
 /// A database of addresses, checked when it was loaded.
 #[derive(Debug)]
 pub struct Mmdb {
@@ -84,6 +98,17 @@ impl Mmdb {
         code.iter().all(u8::is_ascii_alphabetic).then(|| code.map(|letter| letter.to_ascii_uppercase()))
     }
 
+    /// What a database of anonymous networks (`GeoIP2` Anonymous IP and those of its shape) says of an address.
+    pub fn anonymity(&self, address: IpAddr) -> Anonymity {
+        let is = |key: &str| self.field(address, &[PathElement::Key(key)]).unwrap_or(false);
+        Anonymity {
+            tor: is("is_tor_exit_node"),
+            vpn: is("is_anonymous_vpn"),
+            proxy: is("is_public_proxy") || is("is_residential_proxy"),
+            hosting: is("is_hosting_provider"),
+        }
+    }
+
     fn field<'a, T: serde::Deserialize<'a>>(&'a self, address: IpAddr, path: &[PathElement<'_>]) -> Option<T> {
         self.reader.lookup(address.to_canonical()).ok()?.decode_path(path).ok().flatten()
     }
@@ -124,12 +149,57 @@ mod tests {
         assert_eq!(database.asn("10.0.0.1".parse().unwrap()), None);
     }
 
+    /// Sound databases of the folder; all others are broken or hostile.
+    const SOUND: [&str; 11] = [
+        "GeoIP-Anonymous-Plus-Test.mmdb",
+        "GeoIP-Residential-Proxy-Test.mmdb",
+        "GeoIP2-Anonymous-IP-Test.mmdb",
+        "GeoIP2-City-Test.mmdb",
+        "GeoIP2-Connection-Type-Test.mmdb",
+        "GeoIP2-Country-Test.mmdb",
+        "GeoIP2-ISP-Test.mmdb",
+        "GeoLite2-ASN-Test.mmdb",
+        "GeoLite2-Country-Test.mmdb",
+        "MaxMind-DB-test-ipv4-24.mmdb",
+        "MaxMind-DB-test-ipv6-32.mmdb",
+    ];
+
+    #[test]
+    fn databases_of_every_maker_and_shape_are_read() {
+        let of = |name: &str| load(name).unwrap();
+        assert!(SOUND.iter().all(|name| load(name).is_ok()));
+        let british = "81.2.69.160".parse().unwrap();
+        assert_eq!(of("GeoIP2-Country-Test.mmdb").country(british), Some(*b"GB"));
+        assert_eq!(of("GeoIP2-City-Test.mmdb").country(british), Some(*b"GB"));
+        assert_eq!(of("GeoIP2-Connection-Type-Test.mmdb").country(british), None);
+        assert_eq!(of("GeoIP2-ISP-Test.mmdb").asn("1.128.0.1".parse().unwrap()), Some(1_221));
+        // A database of IPv4 alone answers nothing for IPv6.
+        assert_eq!(of("MaxMind-DB-test-ipv4-24.mmdb").asn("2001:db8::1".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn what_hides_somebody_is_told_apart() {
+        let plain = Anonymity::default();
+        let database = load("GeoIP2-Anonymous-IP-Test.mmdb").unwrap();
+        for (address, expected) in [
+            ("1.2.0.1", Anonymity { vpn: true, ..plain }),
+            ("65.0.0.1", Anonymity { tor: true, ..plain }),
+            ("71.160.223.1", Anonymity { hosting: true, ..plain }),
+            ("186.30.236.1", Anonymity { proxy: true, ..plain }),
+            ("abcd:1000::1", Anonymity { proxy: true, ..plain }),
+            ("81.2.69.1", Anonymity { tor: true, vpn: true, proxy: true, hosting: true }),
+            ("8.8.8.8", plain),
+        ] {
+            assert_eq!(database.anonymity(address.parse().unwrap()), expected, "{address}");
+        }
+    }
+
     #[test]
     fn broken_databases_are_refused_or_answer_nothing() {
         let mut refused = 0;
         for entry in std::fs::read_dir(folder()).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            if !name.contains(".mmdb") || name.starts_with("GeoLite2") {
+            if !name.contains(".mmdb") || SOUND.contains(&name.as_str()) {
                 continue;
             }
             match load(&name) {
@@ -140,12 +210,25 @@ mod tests {
                 Ok(database) => {
                     for address in ["1.1.1.1", "81.2.69.160", "::", "2001:db8::1", "255.255.255.255"] {
                         let address = address.parse().unwrap();
-                        assert_eq!((database.asn(address), database.country(address)), (None, None), "{name}");
+                        let known = (database.asn(address), database.country(address), database.anonymity(address));
+                        assert_eq!(known, (None, None, Anonymity::default()), "{name}");
                     }
                 }
             }
         }
         assert!(refused >= 10, "{refused}");
+    }
+
+    #[test]
+    fn half_a_database_is_refused() {
+        let whole = std::fs::read(folder().join("GeoLite2-Country-Test.mmdb")).unwrap();
+        for kept in [0, 1, whole.len() / 4, whole.len() / 2, whole.len() - 200] {
+            let fault = Mmdb::load("half.mmdb", whole[..kept].to_vec()).unwrap_err();
+            assert!(fault.hint.is_some_and(|hint| hint.contains("download")), "{kept}");
+        }
+        for page in [&b"<!doctype html><title>Sign in</title>"[..], &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0]] {
+            assert!(Mmdb::load("page.mmdb", page.to_vec()).is_err());
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod prefixes;
 mod shipped;
 mod text;
 
+pub use mmdb::Anonymity;
 pub use mmdb::Mmdb;
 pub use prefixes::PrefixTable;
 pub use shipped::SHIPPED;

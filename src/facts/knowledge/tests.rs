@@ -100,6 +100,18 @@ fn files_of_a_data_folder_replace_the_shipped_ones() {
 }
 
 #[test]
+fn an_operators_database_of_anonymous_networks_gives_kinds_but_not_to_people_who_share_an_address() {
+    let database = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/data/mmdb/GeoIP2-Anonymous-IP-Test.mmdb"));
+    let knowledge = with_files(&[("anonymous/anonymous-ip.mmdb", database), ("private-relay/ipv4.txt", b"65.0.0.1\n")]).unwrap();
+    let kind = |address: &str| knowledge.network(address.parse().unwrap()).kind;
+    assert_eq!((kind("1.2.0.1"), kind("65.0.0.2")), (NetworkKind::Vpn, NetworkKind::Tor));
+    assert_eq!((kind("186.30.236.1"), kind("71.160.223.1")), (NetworkKind::OpenProxy, NetworkKind::Datacenter));
+    assert_eq!(kind("65.0.0.1"), NetworkKind::PrivateRelay);
+    let fault = with_files(&[("anonymous/anonymous-ip.mmdb", &database[..2_000])]).unwrap_err().remove(0);
+    assert!(fault.path.ends_with("anonymous/anonymous-ip.mmdb"), "{fault}");
+}
+
+#[test]
 fn all_faults_of_a_data_folder_are_told_together() {
     let faults = with_files(&[
         ("tor/exits-ipv4.txt", b"nonsense\n"),
