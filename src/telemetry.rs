@@ -83,6 +83,8 @@ metrics! {
         spool_due = "clicksieve_spool_due": "Events that wait for delivery";
         spool_held = "clicksieve_spool_held": "Events that wait for proof or consent";
         spool_parked = "clicksieve_spool_parked": "Events set aside for good";
+        records_unwritten = "clicksieve_records_unwritten": "Decision records that the disk refused, since the start";
+        visits_unwritten = "clicksieve_visits_unwritten": "Changes of visits that the disk refused, since the start";
     }
 }
 

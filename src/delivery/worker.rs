@@ -46,10 +46,23 @@ pub(crate) struct Worker {
 enum Gate {
     /// As often as there is something to send.
     Open,
-    /// Not before this moment.
-    Wait(UnixMillis),
-    /// It takes nothing; one event is tried from this moment on.
-    Paused(UnixMillis),
+    /// Not before this wait is over.
+    Wait(Wait),
+    /// It takes nothing; one event is tried once this wait is over.
+    Paused(Wait),
+}
+
+/// A wait from one moment to another; over, too, when the clock was set back to before it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wait {
+    from: UnixMillis,
+    to: UnixMillis,
+}
+
+impl Wait {
+    fn lasts(self, now: UnixMillis) -> bool {
+        (self.from..self.to).contains(&now)
+    }
 }
 
 /// The outcomes as they are counted.
@@ -136,7 +149,7 @@ impl Worker {
     async fn turn(&mut self, stop: &watch::Receiver<bool>) -> Result<bool, SpoolError> {
         let now = self.shared.clock.now();
         let limit = match self.gate {
-            Gate::Wait(until) | Gate::Paused(until) if now < until => return Ok(false),
+            Gate::Wait(wait) | Gate::Paused(wait) if wait.lasts(now) => return Ok(false),
             Gate::Paused(_) => 1,
             Gate::Open | Gate::Wait(_) => self.shared.settings.batch,
         };
@@ -231,8 +244,10 @@ impl Worker {
             }
             Reply::Retry { reason, after } => {
                 let wait = self.backoff.next(after);
-                let until = self.shared.clock.now().plus(wait);
-                self.gate = if matches!(self.gate, Gate::Paused(_)) { Gate::Paused(until) } else { Gate::Wait(until) };
+                let from = self.shared.clock.now();
+                let until = from.plus(wait);
+                let closed = Wait { from, to: until };
+                self.gate = if matches!(self.gate, Gate::Paused(_)) { Gate::Paused(closed) } else { Gate::Wait(closed) };
                 let wait = wait.as_secs_f32();
                 warn!(destination = %self.destination, reason, wait, events = part.len(), "the destination did not take events; they wait");
                 Step::Wait(until, reason)
@@ -271,7 +286,8 @@ impl Worker {
             self.counts.paused.inc();
             error!(destination = %self.destination, reason, "{advice}");
         }
-        self.gate = Gate::Paused(self.shared.clock.now().plus(self.shared.settings.probe));
+        let from = self.shared.clock.now();
+        self.gate = Gate::Paused(Wait { from, to: from.plus(self.shared.settings.probe) });
         Step::Rest
     }
 

@@ -2,6 +2,7 @@
 //! every event, and scripted visitors. The proxy between them is built by the command, which hands it in as a [`Stand`].
 
 pub mod board;
+mod failure;
 pub mod front;
 pub mod graph;
 pub mod pages;

@@ -5,6 +5,7 @@ use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
+use http::StatusCode;
 use http::header;
 
 use crate::inject::plan::Coding;
@@ -22,6 +23,18 @@ pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|field| field.to_str().ok());
     accepts.into_iter().any(|field| field.to_ascii_lowercase().contains("text/html"))
         && !headers.get("x-requested-with").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"xmlhttprequest"))
+}
+
+/// What [`is_navigation`] reads, as `Vary` names it.
+const READ: HeaderValue = HeaderValue::from_static("accept, sec-fetch-dest, x-requested-with");
+
+/// Marks a page that went to no navigation: a cache must not give it to one (RFC 9111, section 4.1), or a robot's copy
+/// without the tag would be everybody's for as long as the site lets pages be kept.
+pub fn tell_apart(status: StatusCode, headers: &mut HeaderMap) {
+    let html = |field: &HeaderValue| field.as_bytes().get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/html"));
+    if status == StatusCode::OK && headers.get(header::CONTENT_TYPE).is_some_and(html) {
+        headers.append(header::VARY, READ);
+    }
 }
 
 /// Asks the site for a whole, fresh page in a coding that can be injected, never one that the visitor did not offer.
@@ -110,6 +123,21 @@ mod tests {
             assert!(!is_navigation(&Method::GET, &fields(other)));
         }
         assert!(!is_navigation(&Method::HEAD, &fields(&[html])));
+    }
+
+    #[test]
+    fn a_page_for_no_navigation_varies_by_what_makes_one() {
+        for (status, kind, marked) in [
+            (StatusCode::OK, "Text/HTML; charset=utf-8", true),
+            (StatusCode::OK, "text/css", false),
+            (StatusCode::NOT_FOUND, "text/html", false),
+        ] {
+            let mut headers = fields(&[("content-type", kind), ("vary", "cookie")]);
+            tell_apart(status, &mut headers);
+            let all: Vec<&HeaderValue> = headers.get_all("vary").iter().collect();
+            assert_eq!(all.contains(&&READ), marked, "{status} {kind}");
+            assert_eq!(all[0], "cookie");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub use gzip::GzipFault;
 pub use head::is_navigation;
 pub use head::prepare_request;
 pub use head::rewrite_head;
+pub use head::tell_apart;
 pub use plan::Charset;
 pub use plan::Coding;
 pub use plan::Injection;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http::HeaderName;
 use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
@@ -85,12 +86,15 @@ impl Exchange {
                 self.set_cookies(&mut head.headers);
                 let snippet = self.snippet(&injection);
                 inject::rewrite_head(&mut head.headers, &injection, snippet.len());
+                keep_unshared(&mut head.headers);
                 let body = InjectBody::new(body, &injection, snippet, &self.shop.settings.inject)
                     .on_miss(Arc::clone(&self.shop.counts.missed));
                 Response::from_parts(head, ProxyBody::Injected(Box::new(body)))
             }
             Plan::Pass(why) => {
-                if self.navigation {
+                if !self.navigation {
+                    inject::tell_apart(head.status, &mut head.headers);
+                } else {
                     self.shop.counts.metrics.injections.with(&[("outcome", why.name())]).inc();
                 }
                 // A redirect is where most ad clicks land first; whatever else passes is left as the site sent it.
@@ -121,5 +125,23 @@ impl Exchange {
             headers.append(SET_COOKIE, cookie);
         }
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        keep_unshared(headers);
     }
+}
+
+/// Takes away what speaks to shared caches past `Cache-Control`: RFC 9213 and its vendors' forms, Varnish's and Akamai's.
+/// nginx is told in its own words, too, as it is often told to ignore everybody else's (`proxy_ignore_headers`).
+fn keep_unshared(headers: &mut HeaderMap) {
+    const SHARED: [&str; 6] = [
+        "surrogate-control",
+        "cdn-cache-control",
+        "cloudflare-cdn-cache-control",
+        "netlify-cdn-cache-control",
+        "vercel-cdn-cache-control",
+        "edge-control",
+    ];
+    for name in SHARED {
+        headers.remove(HeaderName::from_static(name));
+    }
+    headers.insert(HeaderName::from_static("x-accel-expires"), HeaderValue::from_static("0"));
 }
