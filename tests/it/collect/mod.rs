@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use clicksieve::clock::Clock;
 use clicksieve::clock::UnixMillis;
+use clicksieve::collect::Body;
 use clicksieve::collect::Collector;
 use clicksieve::collect::Destination;
 use clicksieve::collect::Settings;
@@ -71,7 +72,7 @@ async fn read(answer: http::Response<Full<Bytes>>) -> (u16, Value) {
 impl Room {
     async fn graph(&self, method: &str, uri: &str, body: &str) -> (u16, Value) {
         let (head, ()) = Request::builder().method(method).uri(uri).body(()).unwrap().into_parts();
-        read(self.collector.graph(&head, Bytes::from(body.to_owned())).await).await
+        read(self.collector.graph(&head, Body::Whole(Bytes::from(body.to_owned()))).await).await
     }
 
     async fn tag(&self, token: &str, items: Value) -> (u16, Value) {
