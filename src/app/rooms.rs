@@ -74,6 +74,8 @@ pub(super) fn build(config: &Config, engines: &Engines, metrics: &Metrics, clock
             let collector = Arc::clone(&collector);
             Box::pin(async move { collector.graph(&head, body).await })
         }),
+        full: collect::too_many_connections(),
+        slow: collect::head_stalled(),
         body_limit: 4 * 1024 * 1024,
     };
     Rooms { shop: Door::Shop(shop), graph: Door::Graph(graph), bypass, delivery: delivery(config, engines, metrics, clock) }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::clock::UnixMillis;
 use crate::collect::graph::Caps;
+use crate::collect::reply::Refusal;
 use crate::collect::window::MINUTE;
 use crate::collect::window::Window;
 use crate::event::user;
@@ -194,6 +195,16 @@ impl Collector {
         let window = self.posts.get_with(visit, Arc::default);
         window.admit(now, self.settings.posts_per_minute).is_ok()
     }
+}
+
+/// What the Graph-compatible listener says to a connection that is one too many, as bytes on the wire.
+pub fn too_many_connections() -> Bytes {
+    Refusal::new(503, "connections", 2, "too many connections; try again later").to_wire(&graph::trace())
+}
+
+/// What it says where a request's head does not come in time, likewise.
+pub fn head_stalled() -> Bytes {
+    Refusal::new(408, "head_stalled", 2, "the request did not arrive in time").to_wire(&graph::trace())
 }
 
 /// Whether a list of codings takes gzip (RFC 9110 section 12.5.3); a weight of zero forbids it.

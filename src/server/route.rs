@@ -73,8 +73,35 @@ pub struct ShopDoor {
 pub struct GraphDoor {
     /// Every request.
     pub graph: Graph,
+    /// What is said to a connection that is one too many, as bytes on the wire.
+    pub full: Bytes,
+    /// What is said where a head takes too long, likewise.
+    pub slow: Bytes,
     /// The largest body it takes, in bytes.
     pub body_limit: usize,
+}
+
+/// The answer to a visitor's connection that is one too many.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n";
+/// The answer to a visitor's head that takes too long.
+const SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+impl Door {
+    /// What is said to a connection that is one too many.
+    pub(super) fn full(&self) -> &[u8] {
+        match self {
+            Self::Shop(_) => FULL,
+            Self::Graph(graph) => &graph.full,
+        }
+    }
+
+    /// What is said where a head takes too long.
+    pub(super) fn slow(&self) -> &[u8] {
+        match self {
+            Self::Shop(_) => SLOW,
+            Self::Graph(graph) => &graph.slow,
+        }
+    }
 }
 
 impl fmt::Debug for Door {
@@ -107,6 +134,11 @@ impl Room {
             Door::Graph(_) => None,
         };
         Self { door, proxy, event_body }
+    }
+
+    /// The door that leads here.
+    pub(super) fn door(&self) -> &Door {
+        &self.door
     }
 
     /// Answers one request.

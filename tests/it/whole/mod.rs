@@ -1,9 +1,11 @@
 //! Tests of the whole process: the mock Graph API behind it, a fake site in front of which it stands, and what its doors
 //! answer. Here is what they share: the configuration, the program as a process, and the program inside a test.
 
+mod door;
 mod events;
 mod faults;
 mod inside;
+mod joins;
 mod kill;
 mod pages;
 mod process;
