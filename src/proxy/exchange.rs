@@ -92,10 +92,10 @@ impl Exchange {
                 Response::from_parts(head, ProxyBody::Injected(Box::new(body)))
             }
             Plan::Pass(why) => {
-                if !self.navigation {
-                    inject::tell_apart(head.status, &mut head.headers);
-                } else {
+                if self.navigation {
                     self.shop.counts.metrics.injections.with(&[("outcome", why.name())]).inc();
+                } else {
+                    inject::tell_apart(head.status, &mut head.headers);
                 }
                 // A redirect is where most ad clicks land first; whatever else passes is left as the site sent it.
                 if head.status.is_redirection() && head.status != StatusCode::NOT_MODIFIED && self.is_click() {

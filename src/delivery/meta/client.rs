@@ -10,6 +10,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::header::HeaderMap;
 use reqwest::header::RETRY_AFTER;
 use reqwest::redirect::Policy;
+use serde_json::Map;
 use serde_json::Value;
 use url::Url;
 
@@ -92,9 +93,9 @@ impl Client {
         Ok(Self { http, address: address(target)?, envelope, answer_bytes: settings.answer_bytes })
     }
 
-    /// Sends these events in one request.
-    pub(crate) async fn send(&self, events: impl Iterator<Item = &str>) -> Result<Exchange, Failure> {
-        let body = self.envelope.body(events);
+    /// Sends these events in one request, with what the request that brought them said.
+    pub(crate) async fn send(&self, events: impl Iterator<Item = &str>, said: &Map<String, Value>) -> Result<Exchange, Failure> {
+        let body = self.envelope.body(events, said);
         let request = self.http.post(self.address.clone()).header(CONTENT_TYPE, "application/json").body(body);
         let response = request.send().await.map_err(|error| failure(&error))?;
         let headers = response.headers();

@@ -3,10 +3,12 @@
 
 mod clock;
 mod destination;
+mod door;
 mod events;
 mod faults;
 mod given;
 mod inside;
+mod joins;
 mod kill;
 mod pages;
 mod process;
