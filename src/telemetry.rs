@@ -74,6 +74,7 @@ metrics! {
         injections = "clicksieve_injections": "Page answers, by what was decided (injected, or why not); one in which no place was found counts under both";
         events = "clicksieve_events": "Conversion events taken, by source and decision";
         refused_events = "clicksieve_events_refused": "Conversion events refused, by reason";
+        graph_requests = "clicksieve_graph_requests": "Requests on the Graph-compatible listener, by edge and status";
         deliveries = "clicksieve_deliveries": "Events handed to a destination, by destination and outcome";
         reloads = "clicksieve_reloads": "Reloads, by what was loaded and outcome";
     }

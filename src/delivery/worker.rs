@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
+use serde_json::Map;
+use serde_json::Value;
 use tokio::sync::watch;
 use tracing::debug;
 use tracing::error;
@@ -189,7 +191,7 @@ impl Worker {
 
     /// Sends a batch; halves it as long as Meta refuses it for one event's sake.
     async fn deliver(&mut self, batch: Vec<DueEvent>, stop: &watch::Receiver<bool>) -> Result<(), SpoolError> {
-        let mut parts = vec![batch];
+        let mut parts = by_request(batch);
         while let Some(mut part) = parts.pop() {
             if *stop.borrow() {
                 parts.push(part);
@@ -219,7 +221,9 @@ impl Worker {
 
     /// Sends one request and sorts what comes of it.
     async fn ask(&mut self, part: &[DueEvent]) -> Reply {
-        match self.client.send(part.iter().map(|event| event.body.as_str())).await {
+        let parted: Vec<_> = part.iter().map(|event| payload::parted(&event.body)).collect();
+        let said = parted.first().map(|(_, said)| said.clone()).unwrap_or_default();
+        match self.client.send(parted.iter().map(|(event, _)| event.as_ref()), &said).await {
             Ok(exchange) => {
                 if exchange.version_warning.is_some() && exchange.version_warning != self.warned_of {
                     let warning = exchange.version_warning.as_deref().unwrap_or_default();
@@ -346,4 +350,18 @@ impl Worker {
             }
         }
     }
+}
+
+/// The events in parts that may share a request: those whose own requests said the same for all their events. The part of
+/// the oldest event stands last, as it is to go first.
+fn by_request(batch: Vec<DueEvent>) -> Vec<Vec<DueEvent>> {
+    let mut parts: Vec<(Map<String, Value>, Vec<DueEvent>)> = Vec::new();
+    for event in batch {
+        let (_, said) = payload::parted(&event.body);
+        match parts.iter_mut().find(|(known, _)| *known == said) {
+            Some((_, part)) => part.push(event),
+            None => parts.push((said, vec![event])),
+        }
+    }
+    parts.into_iter().rev().map(|(_, part)| part).collect()
 }

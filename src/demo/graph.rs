@@ -57,6 +57,8 @@ pub struct Taken {
     pub pixel: String,
     /// The event as it came.
     pub event: Value,
+    /// What its request said beside its events, without token and proof.
+    pub beside: Value,
     /// The number of the request that brought it, from 1.
     pub request: u64,
     /// When.
@@ -216,13 +218,15 @@ impl Graph {
         let now = self.0.clock.now();
         let events = refusals::examine(&body, now.seconds())?;
         let count = events.len();
+        let beside = beside(body);
+        let taken = |event| Taken { pixel: pixel.clone(), event, beside: beside.clone(), request: number, at: now };
         let mut state = self.state();
         let poisoned =
             |event: &Value| event.get("event_id").and_then(Value::as_str).is_some_and(|id| state.poisoned.contains(id));
         if events.iter().any(poisoned) {
             return Err(Refusal::lasting(400, 100, Some(2_804_009), "(#100) Invalid parameter"));
         }
-        state.taken.extend(events.into_iter().map(|event| Taken { pixel: pixel.clone(), event, request: number, at: now }));
+        state.taken.extend(events.into_iter().map(taken));
         while state.taken.len() > MEMORY {
             state.taken.pop_front();
         }
@@ -281,4 +285,10 @@ fn token_of(head: &http::request::Parts, body: &Value) -> Option<String> {
     let in_body = || body.get("access_token").and_then(Value::as_str).map(str::to_owned);
     let bearer = || head.headers.get("authorization")?.to_str().ok()?.strip_prefix("Bearer ").map(str::to_owned);
     in_query.map(|(_, token)| token.into_owned()).or_else(in_body).or_else(bearer)
+}
+
+fn beside(body: Value) -> Value {
+    let Value::Object(mut fields) = body else { return Value::Null };
+    fields.retain(|name, _| !matches!(name.as_str(), "data" | "access_token" | "appsecret_proof"));
+    Value::Object(fields)
 }

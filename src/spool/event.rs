@@ -67,6 +67,10 @@ pub struct NewEvent {
     pub time: u64,
     /// The Meta event object as JSON, contact data hashed; not stored for a suppressed event.
     pub body: String,
+    /// The `_fbp` of who reports it, as far as it is known, in a form in which equal ones are equal texts.
+    pub fbp: Option<String>,
+    /// The id it is stored under where its own was spent by another browser; only for a back end's event.
+    pub apart: Option<EventId>,
     /// What is to become of it.
     pub state: NewState,
 }
@@ -92,10 +96,12 @@ pub enum NewState {
 }
 
 /// What the spool made of one given event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// It is stored as given.
     New,
+    /// It is stored under this id: its own was spent by a browser that is not the one the back end names.
+    Apart(EventId),
     /// It is a copy of an event already taken, which was in this state when the copy came.
     Copy(CopyOf),
 }

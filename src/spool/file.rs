@@ -18,7 +18,9 @@ use super::SpoolError;
 use super::event::Settings;
 
 /// The format of the file; a newer one is refused.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
+/// What format 2 has more than format 1: whose browser spent an id.
+const FROM_1: &str = "ALTER TABLE events ADD COLUMN fbp TEXT;";
 /// Another process (a backup, an operator's `sqlite3`) may lock the file for a moment; longer is an error.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The log is cut to this size after it was written back, so that one great batch does not hold its space for good.
@@ -102,8 +104,8 @@ fn folder_of(path: &Path) -> Option<&Path> {
     path.parent().filter(|folder| !folder.as_os_str().is_empty())
 }
 
-/// Sets the connection up, makes the tables of a file that has no format yet, answers the soft bound in pages. A file that
-/// has one is not written to, so that it opens on a full disk.
+/// Sets the connection up, makes the tables where they are missing or of the format `found`, answers the soft bound in pages. A
+/// file of today's format is not written to, so that it opens on a full disk.
 fn prepare(connection: &Connection, settings: &Settings, found: i64) -> Result<i64, rusqlite::Error> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -118,13 +120,15 @@ fn prepare(connection: &Connection, settings: &Settings, found: i64) -> Result<i
     if found == FORMAT {
         return Ok(soft_pages);
     }
+    let renewed = if found == 1 { FROM_1 } else { "" };
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE;
+         {renewed}
          CREATE TABLE IF NOT EXISTS events (
              row INTEGER PRIMARY KEY AUTOINCREMENT, destination TEXT NOT NULL, name TEXT NOT NULL, id TEXT NOT NULL,
              source INTEGER NOT NULL, visit BLOB, time INTEGER NOT NULL, state INTEGER NOT NULL,
              at INTEGER NOT NULL, until INTEGER, after INTEGER, replay_on TEXT,
-             attempts INTEGER NOT NULL DEFAULT 0, reason TEXT, body TEXT);
+             attempts INTEGER NOT NULL DEFAULT 0, reason TEXT, body TEXT, fbp TEXT);
          CREATE TABLE IF NOT EXISTS marks (
              destination TEXT NOT NULL, name TEXT NOT NULL, id TEXT NOT NULL, row INTEGER NOT NULL,
              PRIMARY KEY (destination, name, id)) WITHOUT ROWID;

@@ -117,6 +117,8 @@ impl SpoolError {
 ///
 /// `events` has one row per event and destination, `marks` one row per (destination, name, id), aliases included, that
 /// points at its event. A mark is written in the transaction that writes its event, and forgotten with it.
+/// A browser's mark does not stand in the way of a back end's event that names another `_fbp`: that one is stored beside it
+/// under its id apart, until a back end's copy without that contradiction has confirmed the mark.
 ///
 /// # States
 ///

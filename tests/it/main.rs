@@ -7,6 +7,8 @@
     reason = "a test fails by panicking, also in its helpers"
 )]
 
+mod agents;
+mod batch;
 mod collect;
 mod graph_mock;
 mod harness;

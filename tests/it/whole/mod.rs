@@ -3,10 +3,12 @@
 
 mod clock;
 mod destination;
+mod door;
 mod events;
 mod faults;
 mod given;
 mod inside;
+mod joins;
 mod kill;
 mod pages;
 mod process;
@@ -16,6 +18,7 @@ mod start;
 pub(crate) use crate::whole::given::ADMIN;
 pub(crate) use crate::whole::given::ARRIVAL;
 pub(crate) use crate::whole::given::KEY;
+pub(crate) use crate::whole::given::PIXEL;
 pub(crate) use crate::whole::given::TOKEN;
 pub(crate) use crate::whole::given::client;
 pub(crate) use crate::whole::given::configuration;
