@@ -62,31 +62,33 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
 /// revalidate it, and no length or digest of other bytes. The length is left to [`InjectBody`](crate::inject::InjectBody),
 /// whose `size_hint` is exact as soon as it can be.
 pub fn rewrite_head(headers: &mut HeaderMap, injection: &Injection, _snippet_len: usize) {
-    const STALE: [&str; 12] = [
-        "etag",
-        "last-modified",
-        "content-md5",
-        "digest",
-        "repr-digest",
-        "content-digest",
-        "accept-ranges",
-        "age",
-        "expires",
-        "pragma",
-        "surrogate-control",
-        "cdn-cache-control",
-    ];
+    const STALE: [&str; 7] = ["etag", "last-modified", "content-md5", "digest", "repr-digest", "content-digest", "accept-ranges"];
     for name in STALE {
         headers.remove(HeaderName::from_static(name));
     }
     headers.remove(header::CONTENT_LENGTH);
+    keep_from_caches(headers);
+    if injection.coding == Coding::Gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+}
+
+/// Makes an answer one visitor's alone: no shared cache may keep it, and a browser asks again before it shows it again.
+/// A `no-store` of the site stays. Fields that speak to one kind of cache and outrank `Cache-Control` there go: targeted
+/// ones (RFC 9213 has them end in `-Cache-Control`), their forerunners, and nginx's own.
+pub fn keep_from_caches(headers: &mut HeaderMap) {
+    const FOR_CACHES: [&str; 6] = ["age", "expires", "pragma", "surrogate-control", "edge-control", "x-accel-expires"];
+    for name in FOR_CACHES {
+        headers.remove(HeaderName::from_static(name));
+    }
+    let targeted: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().ends_with("-cache-control")).cloned().collect();
+    for name in targeted {
+        headers.remove(name);
+    }
     let stored = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|field| field.to_str().ok());
     let no_store = stored.into_iter().flat_map(|f| f.split(',')).any(|word| word.trim_ascii().eq_ignore_ascii_case("no-store"));
     let caching = if no_store { "private, no-cache, no-store" } else { "private, no-cache" };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
-    if injection.coding == Coding::Gzip {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
 }
 
 #[cfg(test)]

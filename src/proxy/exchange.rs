@@ -9,7 +9,6 @@ use http::HeaderMap;
 use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
-use http::header::CACHE_CONTROL;
 use http::header::SET_COOKIE;
 use http::request::Parts;
 
@@ -120,6 +119,6 @@ impl Exchange {
         for cookie in self.cookies.drain(..) {
             headers.append(SET_COOKIE, cookie);
         }
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        inject::keep_from_caches(headers);
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the whole process: the mock Graph API behind it, a fake site in front of which it stands, and what its doors
 //! answer. Here is what they share: the configuration, the program as a process, and the program inside a test.
 
+mod caching;
 mod events;
 mod faults;
 mod inside;
