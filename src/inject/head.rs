@@ -10,14 +10,22 @@ use http::header;
 use crate::inject::plan::Coding;
 use crate::inject::plan::Injection;
 
-/// Whether a person's browser asks for a document to show: a GET with `Sec-Fetch-Dest: document` (Fetch Metadata);
-/// without fetch metadata, one that accepts `text/html` and is no `XMLHttpRequest`.
+/// Whether a person's browser asks for a document to show: a GET with `Sec-Fetch-Dest: document` (Fetch Metadata), by
+/// itself or by way of the page's service worker; without fetch metadata, one that accepts `text/html` and is no
+/// `XMLHttpRequest`.
 pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     if method != Method::GET {
         return false;
     }
-    if let Some(destination) = headers.get("sec-fetch-dest") {
-        return destination == "document";
+    let destination = headers.get("sec-fetch-dest");
+    if destination.is_some_and(|destination| destination == "document") {
+        return true;
+    }
+    // A service worker that passes a navigation on sends it with an empty destination, and in Firefox with another mode;
+    // what stays in every browser is the field that only navigations get (Upgrade Insecure Requests, section 3.2.1).
+    let passed_on = || headers.get(header::UPGRADE_INSECURE_REQUESTS).is_some_and(|value| value == "1");
+    if destination.is_some_and(|destination| destination != "empty" || !passed_on()) {
+        return false;
     }
     let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|field| field.to_str().ok());
     accepts.into_iter().any(|field| field.to_ascii_lowercase().contains("text/html"))
@@ -106,9 +114,17 @@ mod tests {
         let html = ("accept", "text/html,*/*");
         assert!(is_navigation(&Method::GET, &fields(&[("sec-fetch-dest", "document")])));
         assert!(is_navigation(&Method::GET, &fields(&[html])));
-        for other in
-            [&[html, ("sec-fetch-dest", "iframe")][..], &[html, ("x-requested-with", "XMLHttpRequest")], &[("accept", "*/*")]]
-        {
+        let (empty, insecure) = (("sec-fetch-dest", "empty"), ("upgrade-insecure-requests", "1"));
+        for mode in ["navigate", "same-origin"] {
+            assert!(is_navigation(&Method::GET, &fields(&[html, empty, insecure, ("sec-fetch-mode", mode)])), "{mode}");
+        }
+        for other in [
+            &[html, ("sec-fetch-dest", "iframe"), insecure][..],
+            &[html, empty],
+            &[("accept", "*/*"), empty, insecure],
+            &[html, ("x-requested-with", "XMLHttpRequest")],
+            &[("accept", "*/*")],
+        ] {
             assert!(!is_navigation(&Method::GET, &fields(other)));
         }
         assert!(!is_navigation(&Method::HEAD, &fields(&[html])));

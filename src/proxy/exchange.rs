@@ -78,7 +78,8 @@ impl Exchange {
     pub fn answer(mut self, response: Response<UpstreamBody>) -> Response<ProxyBody> {
         let (mut head, body) = response.into_parts();
         let settings = &self.shop.settings;
-        match inject::plan(&settings.inject, self.navigation, head.status, &head.headers) {
+        let address = self.record.as_ref().map_or("", |(_, record)| record.url.as_str());
+        match inject::plan(&settings.inject, self.navigation, head.status, &head.headers, address) {
             Plan::Inject(injection) => {
                 self.shop.counts.injected.inc();
                 self.set_cookies(&mut head.headers);

@@ -6,6 +6,7 @@
   s.t = 1;
 
   var j = s.j, page = j.p, token = j.t, policy = j.x, consent = j.c, born = Date.now();
+  var collector = location.origin + j.u + '/e';       // not below a `<base>` of another host
   var counts = {}, pixels = [], matches = {}, own = new WeakSet();
   var out = [], timer = 0, retries = 0, resend = [];
   var waiting = [], renewing = 0, stale = false;      // calls that wait for a fresh id
@@ -181,7 +182,7 @@
   }
 
   function post(body) {
-    return fetch(j.u + '/e', { method: 'POST', body: body, keepalive: body.length < 3e4, credentials: 'same-origin' }).then(function (reply) {
+    return fetch(collector, { method: 'POST', body: body, keepalive: body.length < 3e4, credentials: 'same-origin' }).then(function (reply) {
       if (reply.ok) return reply.json().then(function (answer) { obey(answer.pixel); return answer; });
       var error = new Error('refused');
       error.final = reply.status < 500 && reply.status !== 429;
@@ -211,7 +212,7 @@
   /* The page may go: the browser carries the rest. */
   function leave() {
     resend.splice(0).map(function (entry) { clearTimeout(entry.timer); return entry.body; }).concat(bodies()).forEach(function (body) {
-      if (!navigator.sendBeacon || !navigator.sendBeacon(j.u + '/e', body)) send(body, 4);
+      if (!navigator.sendBeacon || !navigator.sendBeacon(collector, body)) send(body, 4);
     });
   }
 
@@ -257,7 +258,7 @@
     if (d.prerendering) {
       renewing = -1;
       d.addEventListener('prerenderingchange', quietly(function () { renewing = 0; renew(); }), { once: true });
-    } else if (entry && entry.type === 'back_forward') renew();
+    } else if (entry && (entry.type === 'back_forward' || entry.workerStart)) renew(); // a service worker may have kept the page
     var early = w.fbq && !w.fbq.callMethod && w.fbq.queue;
     if (early && early.length) early.splice(0).forEach(function (args) { s.f(w.fbq, [].slice.call(args)); });
     s.q.splice(0).forEach(function (each) { s.f(each[0], [].slice.call(each[1])); });
