@@ -75,7 +75,9 @@ impl Make {
             }
             Self::Firefox => {
                 let mut prefs = json!({ "network.captive-portal-service.enabled": false,
-                    "network.connectivity-service.enabled": false });
+                    "network.connectivity-service.enabled": false,
+                    // A JSON answer is shown as text, as in Chromium.
+                    "devtools.jsonview.enabled": false });
                 if let Some(agent) = agent {
                     prefs["general.useragent.override"] = agent.into();
                 }
@@ -114,6 +116,11 @@ impl Browser {
             Make::Chromium => Self::launch(make, Some(&ordinary())).await,
             Make::Firefox => Self::launch(make, None).await,
         }
+    }
+
+    /// A browser that says what it is, which in Chromium is that it has no screen.
+    pub(crate) async fn bare(make: Make) -> Self {
+        Self::launch(make, None).await
     }
 
     /// Starts Chromium; `agent` replaces the user agent.

@@ -62,7 +62,7 @@
     }
     else if (options && typeof options === 'object') args = args.slice(0, at + 2).concat(Object.assign({}, options));
     if (args[at + 2] && typeof args[at + 2] === 'object') own.add(args[at + 2]);
-    if (ident) mirror(ident, name, params, { leave: 'fired', gate: 'gated' }[policy] || 'withheld', single ? [String(args[1])] : pixels.slice());
+    if (ident) mirror(ident, name, params, { leave: 'fired', gate: 'gated' }[policy] || 'withheld', single ? [String(args[1])] : pixels.slice(), single);
     if (policy === 'leave') raw(target, args); else if (policy === 'gate') keep(gated, [target, args]);
   }
 
@@ -75,9 +75,10 @@
     return stale ? null : { id: n > 1 ? page + '.' + n : page, n: n, own: false };
   }
 
-  function mirror(ident, name, params, pixel, ids) {
+  function mirror(ident, name, params, pixel, ids, single) {
     var item = { k: 'event', name: name, id: ident.id, n: ident.n, own: ident.own, time: Math.floor(Date.now() / 1000),
       url: location.href, ref: d.referrer, params: plain(params), pixel: pixel, pixels: ids };
+    if (single) item.single = true;
     if (revoked) keep(undecided, { token: token, item: item }); else add(item);
   }
 
@@ -224,6 +225,11 @@
     add({ k: 'proof', facts: { webdriver: driven, interaction: interaction } });
   }
 
+  /* Whether a service worker answered, which may have kept the page. Firefox does not say so by `workerStart`. */
+  function kept(entry) {
+    try { return entry.workerStart || !entry.nextHopProtocol && navigator.serviceWorker.controller; } catch (e) { return false; }
+  }
+
   var signs = ['pointerdown', 'pointermove', 'touchstart', 'keydown', 'wheel'];
   var touched = quietly(function (event) {
     if (!event.isTrusted) return;
@@ -258,7 +264,7 @@
     if (d.prerendering) {
       renewing = -1;
       d.addEventListener('prerenderingchange', quietly(function () { renewing = 0; renew(); }), { once: true });
-    } else if (entry && (entry.type === 'back_forward' || entry.workerStart)) renew(); // a service worker may have kept the page
+    } else if (entry && (entry.type === 'back_forward' || kept(entry))) renew();
     var early = w.fbq && !w.fbq.callMethod && w.fbq.queue;
     if (early && early.length) early.splice(0).forEach(function (args) { s.f(w.fbq, [].slice.call(args)); });
     s.q.splice(0).forEach(function (each) { s.f(each[0], [].slice.call(each[1])); });

@@ -111,7 +111,8 @@ fn calling() -> Vec<Variant> {
             .then("document.head.innerHTML=document.head.innerHTML;fbq('track','Contact')")
             .hears(THREE),
         Variant::new("on-leaving", &shop())
-            .then("addEventListener('pagehide',()=>fbq('track','Contact'));location.href='/last/'")
+            .then("addEventListener('pagehide',()=>fbq('track','Contact'));location.href='gone.html'")
+            .file("gone.html", "text/html; charset=utf-8", "<title>Gone</title>")
             .hears(THREE),
         Variant::new("both-again", &shop()).hears(BOTH),
     ]

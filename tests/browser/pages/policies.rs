@@ -23,6 +23,7 @@ const NONCE: &str = "c2lldmU9";
 /// The Pixel may report, and the page may reach its own host.
 const REST: &str = "; connect-src 'self' {{BOARD}}";
 const NOTHING: &[(&str, Half)] = &[];
+const OWN_CALL: &[(&str, Half)] = &[("Lead", Half::Server)];
 /// The Pixel has its ids, and the page lets nobody tell the server.
 const MARKED: &[(&str, Half)] = &[("PageView", Half::Marked), ("Lead", Half::Marked)];
 
@@ -74,6 +75,7 @@ fn by_header() -> Vec<Variant> {
         Variant::new("no-report", &shop()).field(CSP, "connect-src {{BOARD}}").hears(MARKED),
         under("trusted-types", "require-trusted-types-for 'script'", &trusting()),
         Variant::new("sandbox", &shop()).field(CSP, "sandbox allow-forms").hears(NOTHING).ours(""),
+        Variant::new("sandbox-apart", &shop()).field(CSP, "sandbox allow-scripts").hears(MARKED),
         Variant::new("sandbox-same", &shop()).field(CSP, "sandbox allow-scripts allow-same-origin"),
     ]
 }
@@ -89,6 +91,9 @@ fn by_meta() -> Vec<Variant> {
     let under = |name, policy: &str, head: &str| Variant::new(name, &format!("{}{head}", meta(policy)));
     let nonce = format!("script-src 'nonce-{NONCE}' 'strict-dynamic'");
     vec![
+        // First, so that `t.js` is not in the browser's cache yet: it runs under a policy that lets no script run, as it
+        // was asked for before the policy came.
+        under("meta-none", "script-src 'none'", &shop()).then("clicksieve.track('Lead')").hears(OWN_CALL),
         under("meta-nonce", &format!("script-src 'nonce-{NONCE}' 'self'"), &nonced()),
         under("meta-nonce-strict", &nonce, &nonced()),
         under("meta-hash", &format!("script-src {hash} 'self'"), &markup),
@@ -96,7 +101,6 @@ fn by_meta() -> Vec<Variant> {
         from_file(under("meta-default-self", "default-src 'self'", LINK)),
         under("meta-inline", "script-src 'self' 'unsafe-inline'", &shop()),
         under("meta-other-host", "script-src 'unsafe-inline' {{OTHER}}", &elsewhere()),
-        under("meta-none", "script-src 'none'", &shop()).hears(NOTHING),
         under("meta-trusted-types", "require-trusted-types-for 'script'", &trusting()),
         Variant::new("meta-no-report", &format!("{}{}", meta("").replace("'self' ", "").replace("; ", ""), shop())).hears(MARKED),
         under("meta-short", &nonce, &nonced()).kind("text/html").ours(FILE),

@@ -33,7 +33,7 @@ async fn kept_pages(make: Make) {
     // By the site's word, then twice the same bytes from the worker.
     for _ in 0..2 {
         browser.open(&url).await;
-        ids.push(browser.run("return JSON.parse(document.querySelector('script').dataset.cs).p").await);
+        ids.push(browser.run("return JSON.parse(document.querySelector('[data-cs]').dataset.cs).p").await);
     }
     assert_eq!(ids[0], ids[1], "the worker answered with the page it kept");
     table.arrive(&page).await;
