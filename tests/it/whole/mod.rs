@@ -1,6 +1,7 @@
 //! Tests of the whole process: the mock Graph API behind it, a fake site in front of which it stands, and what its doors
 //! answer. They share what they are given, the program as a process, and the program inside a test.
 
+mod caching;
 mod clock;
 mod destination;
 mod door;
@@ -18,6 +19,7 @@ mod start;
 pub(crate) use crate::whole::given::ADMIN;
 pub(crate) use crate::whole::given::ARRIVAL;
 pub(crate) use crate::whole::given::KEY;
+pub(crate) use crate::whole::given::PIXEL;
 pub(crate) use crate::whole::given::TOKEN;
 pub(crate) use crate::whole::given::client;
 pub(crate) use crate::whole::given::configuration;
