@@ -17,6 +17,7 @@ pub use body::InjectBody;
 pub use csp::Way;
 pub use gzip::GzipFault;
 pub use head::is_navigation;
+pub use head::keep_from_caches;
 pub use head::prepare_request;
 pub use head::rewrite_head;
 pub use head::tell_apart;

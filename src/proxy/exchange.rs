@@ -6,11 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::HeaderName;
 use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
-use http::header::CACHE_CONTROL;
 use http::header::SET_COOKIE;
 use http::request::Parts;
 
@@ -80,13 +78,13 @@ impl Exchange {
     pub fn answer(mut self, response: Response<UpstreamBody>) -> Response<ProxyBody> {
         let (mut head, body) = response.into_parts();
         let settings = &self.shop.settings;
-        match inject::plan(&settings.inject, self.navigation, head.status, &head.headers) {
+        let address = self.record.as_ref().map_or("", |(_, record)| record.url.as_str());
+        match inject::plan(&settings.inject, self.navigation, head.status, &head.headers, address) {
             Plan::Inject(injection) => {
                 self.shop.counts.injected.inc();
                 self.set_cookies(&mut head.headers);
                 let snippet = self.snippet(&injection);
                 inject::rewrite_head(&mut head.headers, &injection, snippet.len());
-                keep_unshared(&mut head.headers);
                 let body = InjectBody::new(body, &injection, snippet, &self.shop.settings.inject)
                     .on_miss(Arc::clone(&self.shop.counts.missed));
                 Response::from_parts(head, ProxyBody::Injected(Box::new(body)))
@@ -124,24 +122,6 @@ impl Exchange {
         for cookie in self.cookies.drain(..) {
             headers.append(SET_COOKIE, cookie);
         }
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-        keep_unshared(headers);
+        inject::keep_from_caches(headers);
     }
-}
-
-/// Takes away what speaks to shared caches past `Cache-Control`: RFC 9213 and its vendors' forms, Varnish's and Akamai's.
-/// nginx is told in its own words, too, as it is often told to ignore everybody else's (`proxy_ignore_headers`).
-fn keep_unshared(headers: &mut HeaderMap) {
-    const SHARED: [&str; 6] = [
-        "surrogate-control",
-        "cdn-cache-control",
-        "cloudflare-cdn-cache-control",
-        "netlify-cdn-cache-control",
-        "vercel-cdn-cache-control",
-        "edge-control",
-    ];
-    for name in SHARED {
-        headers.remove(HeaderName::from_static(name));
-    }
-    headers.insert(HeaderName::from_static("x-accel-expires"), HeaderValue::from_static("0"));
 }
