@@ -34,7 +34,7 @@ pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
 }
 
 /// What [`is_navigation`] reads, as `Vary` names it.
-const READ: HeaderValue = HeaderValue::from_static("accept, sec-fetch-dest, x-requested-with");
+const READ: HeaderValue = HeaderValue::from_static("accept, sec-fetch-dest, upgrade-insecure-requests, x-requested-with");
 
 /// Marks a page that went to no navigation: a cache must not give it to one (RFC 9111, section 4.1), or a robot's copy
 /// without the tag would be everybody's for as long as the site lets pages be kept.

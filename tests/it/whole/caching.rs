@@ -116,7 +116,8 @@ fn assets_and_pages_without_an_id_keep_what_the_site_says() {
             assert_eq!(answer.status, 200, "{kind} {said:?}");
             // A page for no navigation must not be given to one by a cache.
             let apart = kind == "page";
-            let more: &[&str] = if apart { &["vary: accept, sec-fetch-dest, x-requested-with"] } else { &[] };
+            let more: &[&str] =
+                if apart { &["vary: accept, sec-fetch-dest, upgrade-insecure-requests, x-requested-with"] } else { &[] };
             assert_eq!(told(&answer.head), sorted(&[said, more].concat()), "{kind} {said:?}");
             assert!(tag_of(&answer).is_none() && cookies(&answer).is_empty(), "{kind} {said:?}");
         }

@@ -104,6 +104,9 @@ fn visit(front: &Front, given: &mut Given, who: &str, address: &str, path: &str)
             views(front, given, who, path, &lines);
         }
     }
+    // The same visitor by way of the page's service worker.
+    let passed_on = known.replace("sec-fetch-dest: document", "upgrade-insecure-requests: 1\r\nsec-fetch-dest: empty");
+    views(front, given, who, path, &passed_on);
     let head = ask(front, "HEAD", path, &known);
     assert_eq!(head.status, 200, "{}", head.head);
     given.note(who, &head);
@@ -118,6 +121,7 @@ fn holds(front: &Front) {
         for other in [
             "user-agent: curl/8.14.1\r\naccept: */*\r\n",
             "sec-fetch-mode: cors\r\nsec-fetch-dest: empty\r\naccept: */*\r\n",
+            "sec-fetch-mode: cors\r\nsec-fetch-dest: empty\r\naccept: text/html,application/xhtml+xml,*/*;q=0.8\r\n",
             "x-requested-with: XMLHttpRequest\r\naccept: text/html, */*\r\n",
             "sec-fetch-mode: navigate\r\nsec-fetch-dest: iframe\r\naccept: text/html,application/xhtml+xml\r\n",
         ] {
