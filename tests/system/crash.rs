@@ -1,4 +1,4 @@
-//! Killed again and again, at moments that a seed chooses, while both doors take events: in the end everything that was
+//! Killed again and again, at moments that a seed chooses, and then stopped some times, while both doors take events: in the end everything that was
 //! acknowledged is at the destination under its id and time, and nothing that was suppressed ever is.
 
 use std::collections::HashMap;
@@ -28,11 +28,20 @@ use crate::whole::process;
 use crate::whole::process::Process;
 
 const KILLS: usize = 50;
+const STOPS: usize = 5;
 /// A kill comes after at most so many answers of its round.
 const ANSWERS: usize = 40;
 const CLIENTS: usize = 3;
 /// Set it to the seed that a failed run printed.
 const SEED: &str = "CLICKSIEVE_TEST_SEED";
+
+/// How a round ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Kill,
+    /// SIGTERM, after which it ends by itself, and well.
+    Stop,
+}
 
 /// What was sent, and what of it was acknowledged.
 #[derive(Default)]
@@ -116,8 +125,8 @@ async fn tells(book: Arc<Book>, visitor: Visitor, page: Page, robot: bool) {
     }
 }
 
-/// Puts load on both doors and kills the process after so many answers and a little while.
-async fn round(book: &Arc<Book>, process: &mut Process, number: usize, seed: &mut StdRng) {
+/// Puts load on both doors and ends the process after so many answers and a little while.
+async fn round(book: &Arc<Book>, process: &mut Process, number: usize, seed: &mut StdRng, end: End) {
     let base = format!("http://{}", process.shop);
     let mut load = Vec::new();
     for client in 0..CLIENTS {
@@ -135,7 +144,13 @@ async fn round(book: &Arc<Book>, process: &mut Process, number: usize, seed: &mu
     for _ in 0..seed.random_range(0..2_000) {
         tokio::task::yield_now().await;
     }
-    process.kill();
+    tokio::task::block_in_place(|| match end {
+        End::Kill => process.kill(),
+        End::Stop => {
+            process.signal("TERM");
+            assert_eq!(process.ended().code(), Some(0));
+        }
+    });
     for client in load {
         client.await.unwrap();
     }
@@ -157,7 +172,7 @@ fn killed_while_starting(config: &Path, moments: &mut StdRng) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_survives_fifty_kills_and_what_was_suppressed_is_never_sent() {
+async fn what_was_acknowledged_survives_fifty_kills_and_some_stops_and_what_was_suppressed_is_never_sent() {
     let seed = std::env::var(SEED).ok().map_or_else(rand::random, |seed| seed.parse().expect("a number"));
     println!("{SEED}={seed}");
     let mut moments = StdRng::seed_from_u64(seed);
@@ -171,8 +186,10 @@ async fn what_was_acknowledged_survives_fifty_kills_and_what_was_suppressed_is_n
         if number % 5 == 4 {
             killed_while_starting(&config, &mut moments);
         }
-        let mut process = Process::start(&config);
-        round(&book, &mut process, number, &mut moments).await;
+        round(&book, &mut Process::start(&config), number, &mut moments, End::Kill).await;
+    }
+    for number in KILLS..KILLS + STOPS {
+        round(&book, &mut Process::start(&config), number, &mut moments, End::Stop).await;
     }
     let _last = Process::start(&config);
     arrived(&graph, &book).await;

@@ -146,6 +146,13 @@ mod tests {
     }
 
     #[test]
+    fn every_code_of_their_trouble_or_of_too_many_calls_is_tried_again() {
+        for code in [1, 2, 4, 17, 32, 341, 613, 5_000, 80_000, 80_004, 80_014] {
+            assert_eq!(error(400, code, None, false), Reply::Retry { reason: code.to_string(), after: None });
+        }
+    }
+
+    #[test]
     fn a_wrong_target_is_told_from_a_wrong_event() {
         for (code, subcode) in
             [(3, None), (10, None), (200, None), (294, None), (299, None), (104, None), (368, None), (100, Some(33))]
