@@ -28,6 +28,9 @@ const LOG_BYTES: i64 = 64 << 20;
 /// Pages below which the bound would leave no room for the tables themselves.
 const FEWEST_PAGES: i64 = 32;
 
+/// The soft bound of what stands in for the file.
+pub(super) const NO_ROOM: i64 = 0;
+
 /// The one connection.
 #[derive(Debug)]
 pub(super) struct Opened {
@@ -61,7 +64,7 @@ pub(super) fn open(settings: &Settings) -> Result<Opened, SpoolError> {
 pub(super) fn stand_in(settings: &Settings) -> Result<Opened, SpoolError> {
     let connection = Connection::open_in_memory()?;
     prepare(&connection, settings, 0)?;
-    Ok(Opened { connection, soft_pages: 0 })
+    Ok(Opened { connection, soft_pages: NO_ROOM })
 }
 
 /// `SQLite` deletes a log whose file is missing or empty, and with it everything that was accepted since the log was last

@@ -22,6 +22,7 @@ use super::event::Release;
 use super::event::Settings;
 use super::event::Status;
 use super::event::Swept;
+use super::file;
 use super::file::Opened;
 use super::writer::Stop;
 
@@ -145,6 +146,11 @@ impl Keeper {
         if self.used_pages()?.saturating_add(wanted) >= self.soft_pages { Err(SpoolError::Full(None)) } else { Ok(()) }
     }
 
+    /// Refuses what changes events that are not at hand, as something stands in for the file.
+    fn check_file(&self) -> Result<(), SpoolError> {
+        if self.soft_pages == file::NO_ROOM { Err(SpoolError::Full(None)) } else { Ok(()) }
+    }
+
     pub(super) fn claim(&mut self, destination: &Arc<str>, now: UnixMillis, limit: usize) -> Result<Vec<DueEvent>, SpoolError> {
         self.follow_clock(now)?;
         self.claims.retain(|_, until| *until > now);
@@ -227,6 +233,7 @@ impl Keeper {
     }
 
     pub(super) fn release(&mut self, visit: Uuid, what: &Release, now: UnixMillis) -> Result<u32, SpoolError> {
+        self.check_file()?;
         let visit = visit.as_bytes().as_slice();
         let released = match what {
             Release::Proof | Release::Consent => self.run(
@@ -243,6 +250,7 @@ impl Keeper {
     }
 
     pub(super) fn suppress_held(&mut self, visit: Uuid, now: UnixMillis) -> Result<u32, SpoolError> {
+        self.check_file()?;
         self.run(
             "UPDATE events SET state = 2, at = ?2, body = NULL WHERE state = 1 AND visit = ?1",
             params![visit.as_bytes().as_slice(), millis(now)],
@@ -284,6 +292,7 @@ impl Keeper {
     }
 
     pub(super) fn replay_parked(&mut self, destination: &str, now: UnixMillis) -> Result<u32, SpoolError> {
+        self.check_file()?;
         let replayed = self.run(
             "UPDATE events SET state = 0, at = ?2, reason = NULL WHERE state = 4 AND destination = ?1",
             params![destination, millis(now)],
