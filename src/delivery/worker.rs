@@ -2,6 +2,7 @@
 //! halved until that event stands alone. A target that cannot take anything (dead token, wrong set-up) rests with its
 //! events kept, and is tried with a single one from time to time. Must not know how a request looks.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,7 +127,7 @@ impl Worker {
             let more = match self.turn(&stop).await {
                 Ok(more) => more,
                 Err(trouble) => {
-                    error!(destination = %self.destination, error = %trouble, "the spool failed; its events wait");
+                    error!(destination = %self.destination, error = &trouble as &(dyn Error + 'static), "the spool failed; its events wait");
                     false
                 }
             };
@@ -342,7 +343,7 @@ impl Worker {
         loop {
             match self.shared.spool.settle(self.shared.clock.now(), outcomes.clone()).await {
                 Err(trouble) if tries < WRITE_TRIES && !matches!(trouble, SpoolError::Closed) => {
-                    warn!(destination = %self.destination, error = %trouble, "the spool could not settle events; trying again");
+                    warn!(destination = %self.destination, error = &trouble as &(dyn Error + 'static), "the spool could not settle events; trying again");
                     tries += 1;
                     tokio::time::sleep(self.shared.settings.poll).await;
                 }

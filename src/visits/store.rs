@@ -17,6 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::ErrorCode;
 use rusqlite::params;
 
 use crate::clock::UnixMillis;
@@ -49,7 +50,10 @@ pub(super) struct Store {
 impl Store {
     /// Opens the file, fills the table from it and starts the writer.
     pub(super) fn open(path: &Path, settings: &Settings, table: &Arc<Table>) -> Result<Self, VisitsError> {
-        let database = |source| VisitsError::Database { path: path.to_owned(), source };
+        let database = |source: rusqlite::Error| match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => VisitsError::Damaged { path: path.to_owned(), source },
+            _ => VisitsError::Database { path: path.to_owned(), source },
+        };
         make_file(path).map_err(|source| VisitsError::File { path: path.to_owned(), source })?;
         let connection = Connection::open(path).map_err(database)?;
         let found = prepare(&connection, settings).map_err(database)?;

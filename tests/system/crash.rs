@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
@@ -20,8 +21,10 @@ use rand::rngs::StdRng;
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use crate::far::until;
 use crate::harness::site::Site;
 use crate::whole;
+use crate::whole::process;
 use crate::whole::process::Process;
 
 const KILLS: usize = 50;
@@ -138,6 +141,21 @@ async fn round(book: &Arc<Book>, process: &mut Process, number: usize, seed: &mu
     }
 }
 
+/// A start that does not get far: recovery itself is cut off.
+fn killed_while_starting(config: &Path, moments: &mut StdRng) {
+    let mut started = process::command(config).spawn().unwrap();
+    // It opens its files one after the other; the kill comes when one of them is open, and a little later.
+    let files = format!("/proc/{}/fd", started.id());
+    let opened = |wanted: usize| std::fs::read_dir(&files).is_ok_and(|files| files.count() >= wanted);
+    let wanted = moments.random_range(4..20);
+    until("it has opened files", || opened(wanted) || started.try_wait().unwrap().is_some());
+    for _ in 0..moments.random_range(0..2_000) {
+        std::thread::yield_now();
+    }
+    started.kill().unwrap();
+    started.wait().unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_fifty_kills_and_what_was_suppressed_is_never_sent() {
     let seed = std::env::var(SEED).ok().map_or_else(rand::random, |seed| seed.parse().expect("a number"));
@@ -150,6 +168,9 @@ async fn what_was_acknowledged_survives_fifty_kills_and_what_was_suppressed_is_n
     std::fs::write(&config, whole::configuration(site.address, &graph.url(), whole::ADMIN)).unwrap();
     let book = Arc::new(Book::default());
     for number in 0..KILLS {
+        if number % 5 == 4 {
+            killed_while_starting(&config, &mut moments);
+        }
         let mut process = Process::start(&config);
         round(&book, &mut process, number, &mut moments).await;
     }

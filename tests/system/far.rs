@@ -52,11 +52,11 @@ impl Far {
     }
 }
 
-/// Waits for a state; panics where it does not come.
+/// Waits for a state; panics where it does not come, also on a busy machine.
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let (said, wait) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
-        std::thread::park_timeout(PATIENCE);
+        std::thread::park_timeout(3 * PATIENCE);
         // Who waited may be done.
         let _ = said.send(());
     });

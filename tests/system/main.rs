@@ -6,7 +6,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking, also in its helpers"
+    clippy::print_stdout,
+    reason = "a test fails by panicking, also in its helpers, and prints its figures"
 )]
 
 mod caches;
@@ -16,6 +17,7 @@ mod far;
 #[path = "../it/harness/mod.rs"]
 #[expect(dead_code, reason = "shared with `tests/it`, which uses all of it")]
 mod harness;
+mod log;
 mod scale;
 mod stop;
 mod streams;

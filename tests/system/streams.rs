@@ -80,11 +80,11 @@ fn write_frame(stream: &mut impl Write, kind: u8, payload: &[u8], mask: Option<[
     match payload.len() {
         length @ 0..=125 => frame.push(masked | u8::try_from(length).unwrap()),
         length @ 126..=0xffff => {
-            frame.push(masked | 126);
+            frame.push(masked | 0x7e);
             frame.extend(u16::try_from(length).unwrap().to_be_bytes());
         }
         length => {
-            frame.push(masked | 127);
+            frame.push(masked | 0x7f);
             frame.extend((length as u64).to_be_bytes());
         }
     }

@@ -50,12 +50,9 @@ impl Visitor {
 
 impl<S: Read + Write> Visitor<S> {
     /// Over a connection that stands already.
+    #[allow(dead_code, reason = "`tests/system` shares this file")]
     pub fn over(stream: S) -> Self {
         Self(BufReader::new(stream))
-    }
-
-    pub fn stream(&mut self) -> &mut S {
-        self.0.get_mut()
     }
 
     pub fn say(&mut self, bytes: impl AsRef<[u8]>) {

@@ -32,6 +32,8 @@ fn event(id: &str, source: Source, state: NewState, more: usize) -> NewEvent {
         fbp: None,
         source,
         visit: Some(VISIT),
+        fbp: None,
+        apart: None,
         time: NOW.seconds(),
         body: format!(r#"{{"event_id":"{id}","pad":"{}"}}"#, "p".repeat(more)),
         state,

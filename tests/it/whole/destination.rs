@@ -69,18 +69,15 @@ fn stand(clock: &Clock) -> (Runtime, Vec<Graph>, Inside) {
         Graph::start("127.0.0.1:0".parse().unwrap(), vec![account], clock.clone())
     };
     let mocks: Vec<Graph> = (0..CASES.len()).map(|case| runtime.block_on(mock(case)).unwrap()).collect();
-    let destinations: String = mocks
-        .iter()
-        .enumerate()
-        .map(|(case, mock)| {
-            format!(
-                "  - {{ name: {}, pixel_id: \"{}\", access_token: \"${{META_TOKEN}}\", key: \"${{GRAPH_KEY}}\", host: \"{}\" }}\n",
-                CASES[case].name,
-                pixel(case),
-                mock.url()
-            )
-        })
-        .collect();
+    let destination = |(case, mock): (usize, &Graph)| {
+        format!(
+            "  - {{ name: {}, pixel_id: \"{}\", access_token: \"${{META_TOKEN}}\", key: \"${{GRAPH_KEY}}\", host: \"{}\" }}\n",
+            CASES[case].name,
+            pixel(case),
+            mock.url()
+        )
+    };
+    let destinations = mocks.iter().enumerate().map(destination).collect::<Vec<_>>().concat();
     let inside =
         Inside::with(clock.clone(), Site::nobody(), |text| text.replace("graph: {", &format!("{destinations}graph: {{")));
     (runtime, mocks, inside)

@@ -79,11 +79,13 @@ impl Process {
     }
 
     /// The process's number.
+    #[allow(dead_code, reason = "`tests/system` shares this file")]
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// What is left of the log; waits for its end.
+    #[allow(dead_code, reason = "`tests/system` shares this file")]
     pub(crate) fn last_words(&self) -> Vec<String> {
         self.log.iter().collect()
     }

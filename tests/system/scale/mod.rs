@@ -9,6 +9,9 @@ use std::io::BufReader;
 use std::io::Write;
 use std::net::TcpStream;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
 use crate::far::Far;
 use crate::harness::PATIENCE;
 use crate::harness::site::Site;
@@ -20,13 +23,18 @@ use crate::whole::seen;
 const BODY: u64 = 1 << 30;
 /// What may be in use above the memory of an idle process.
 const ROOM: u64 = 64 << 20;
+/// Mebibytes of the packed page.
+const UNPACKED: usize = 256;
 const OPENING: &str = "<!doctype html><html><head><title>Big</title></head><body>";
+
+/// One way in which a body crosses.
+type Way = fn(&Far);
 
 /// Sends and takes bodies of any size, made up as they go.
 fn site() -> Site {
     Site::start(|talk, _| {
         while let Some(head) = talk.head() {
-            let html = head.starts_with("GET /page");
+            let html = head.starts_with("GET /page") || head.starts_with("GET /packed");
             let kind = if html { "text/html; charset=utf-8" } else { "application/octet-stream" };
             if head.starts_with("POST") {
                 let chunked = field(&head, "transfer-encoding").is_some();
@@ -35,6 +43,13 @@ fn site() -> Site {
                 let taken = bytes::take(&mut talk.stream, length, Flow::new());
                 let said = taken.map_or_else(|| "cut".to_owned(), |length| length.to_string());
                 talk.say(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{said}", said.len()));
+            } else if head.starts_with("GET /packed") {
+                let bomb = bomb();
+                talk.say(format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+                    bomb.len()
+                ));
+                talk.say(bomb);
             } else if head.starts_with("GET /small") {
                 talk.say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
             } else if html {
@@ -47,6 +62,17 @@ fn site() -> Site {
             }
         }
     })
+}
+
+/// A page that is a thousand times as large unpacked, and whose opening keeps it from being spliced.
+fn bomb() -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(b"<!doctype html><!-- a comment --><html><head><title>Big</title></head><body>").unwrap();
+    let piece = vec![b' '; 1 << 20];
+    for _ in 0..UNPACKED {
+        packed.write_all(&piece).unwrap();
+    }
+    packed.finish().unwrap()
 }
 
 /// A connection whose answer's head has been read.
@@ -83,6 +109,16 @@ fn views(far: &Far) {
     assert!((1..4_096).contains(&tag), "{tag} bytes were put in");
 }
 
+/// A packed page is unpacked to be injected, and packed again, as it streams.
+fn unpacks(far: &Far) {
+    let lines = seen::chrome();
+    let request = format!("GET /packed HTTP/1.1\r\nhost: shop.example\r\naccept-encoding: gzip\r\n{lines}\r\n");
+    let (mut stream, head) = asked(far, &request);
+    assert_eq!(field(&head, "content-encoding"), Some("gzip"), "{head}");
+    let length = field(&head, "content-length").map(|length| length.parse().unwrap());
+    assert!(bytes::take(&mut stream, length, Flow::any()).expect("a whole page") > 0);
+}
+
 fn uploads(far: &Far, chunked: bool) {
     let mut stream = TcpStream::connect(far.shop()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -102,9 +138,10 @@ fn a_gibibyte_crosses_either_way_in_little_memory() {
     let far = Far::of(site(), "");
     asked(&far, "GET /small HTTP/1.1\r\nhost: shop.example\r\n\r\n");
     let idle = usage::resident(&far.process);
-    let ways: [(&str, fn(&Far)); 4] = [
+    let ways: [(&str, Way); 5] = [
         ("a download", downloads),
         ("a page", views),
+        ("a packed page", unpacks),
         ("an upload with its length", |far| uploads(far, false)),
         ("an upload in chunks", |far| uploads(far, true)),
     ];

@@ -5,7 +5,9 @@ use std::io::Write;
 use std::net::TcpStream;
 
 use crate::far::Far;
+use crate::far::until;
 use crate::harness::PATIENCE;
+use crate::harness::site::Site;
 use crate::harness::visitor::Visitor;
 use crate::scale::site;
 use crate::usage;
@@ -17,6 +19,8 @@ const SIP: usize = 4 << 10;
 const LEFT: u64 = 8 << 20;
 /// What all of them together may hold: the answers' bytes wait in the kernel and at the site.
 const HELD: u64 = 96 << 20;
+/// So that spelling a head may take long on a busy machine, too.
+const PATIENT: &str = "deadlines: { head: 5m }\n";
 const HEAD: &[u8] = b"GET /small HTTP/1.1\r\nhost: shop.example\r\nx-a: b\r\n\r\n";
 
 fn connected(far: &Far) -> TcpStream {
@@ -53,7 +57,7 @@ fn wave(far: &Far) {
 
 #[test]
 fn hundreds_of_slow_visitors_hold_up_nobody_and_leave_nothing_behind() {
-    let far = Far::of(site(), "");
+    let far = Far::of(site(), PATIENT);
     assert_eq!(Visitor::connect(far.shop()).get("/small").text(), "ok");
     far.until_left();
     let idle = usage::resident(&far.process);
@@ -75,4 +79,33 @@ fn hundreds_of_slow_visitors_hold_up_nobody_and_leave_nothing_behind() {
     );
     assert!(held < HELD, "{} KiB above {} KiB", held >> 10, idle >> 10);
     assert!(last < first + LEFT, "{} KiB after one wave, {} KiB after three", first >> 10, last >> 10);
+}
+
+#[test]
+fn a_site_that_answers_nothing_to_many_holds_up_nobody_else() {
+    let (go, wait) = std::sync::mpsc::sync_channel::<()>(SLOW);
+    let wait = std::sync::Mutex::new(wait);
+    let site = Site::start(move |talk, _| {
+        while let Some(head) = talk.head() {
+            if head.starts_with("GET /slow") {
+                wait.lock().unwrap().recv_timeout(3 * PATIENCE).unwrap();
+            }
+            talk.say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        }
+    });
+    let far = Far::of(site, "");
+    let mut waiting: Vec<_> = (0..SLOW).map(|_| Visitor::over(connected(&far))).collect();
+    for visitor in &mut waiting {
+        visitor.say("GET /slow HTTP/1.1\r\nhost: shop.example\r\n\r\n");
+    }
+    until("all of them reached the site", || far.site.connections() >= SLOW);
+    for _ in 0..50 {
+        assert_eq!(Visitor::connect(far.shop()).get("/small").text(), "ok");
+    }
+    for _ in 0..SLOW {
+        go.send(()).unwrap();
+    }
+    for mut visitor in waiting {
+        assert_eq!(visitor.answer(false).text(), "ok");
+    }
 }

@@ -87,7 +87,7 @@ fn visitor_vanishes(far: &Far, sent: &str, by_reset: bool) {
     let mut stream = connected(far);
     stream.write_all(sent.as_bytes()).unwrap();
     if sent.contains("/endless") {
-        stream.read_exact(&mut [0; 50_000]).unwrap();
+        stream.read_exact(&mut [0; 10_000]).unwrap();
     }
     if by_reset {
         reset(&stream);
