@@ -31,7 +31,7 @@ fn raised(played: &Played, name: &str, status: u16, code: u32, subcode: Option<u
 #[test]
 fn each_refusal_raises_the_sdks_own_error_with_our_numbers() {
     let stand = Stand::start("");
-    let fbp = stand.visited();
+    let fbp = stand.visited().fbp;
     for (sdk, way) in BOTH {
         let played = stand.play(
             sdk,
@@ -64,7 +64,7 @@ fn each_refusal_raises_the_sdks_own_error_with_our_numbers() {
 #[test]
 fn who_comes_too_often_is_told_so_in_the_sdks_words() {
     let stand = Stand::start("limits: { graph_requests_per_minute: 1 }\n");
-    let fbp = stand.visited();
+    let fbp = stand.visited().fbp;
     for (sdk, way) in BOTH {
         let played = stand.play(sdk, &[wrong("first", way, json!({ "fbp": fbp })), wrong("second", way, json!({}))]);
         raised(&played, "second", 429, 4, None, true);

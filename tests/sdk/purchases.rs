@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::stand::ADDRESS;
 use crate::stand::AGENT;
+use crate::stand::CLICK;
 use crate::stand::Sdk;
 use crate::stand::Stand;
 
@@ -23,7 +24,7 @@ fn arrived(stand: &Stand, order: &str, fbp: &str) {
     let data = &event["user_data"];
     assert_eq!((&data["em"], &data["ph"], &data["fbp"]), (&json!(MAIL), &json!(PHONE), &json!(fbp)), "{event}");
     assert_eq!((&data["client_ip_address"], &data["client_user_agent"]), (&json!(ADDRESS), &json!(AGENT)), "{event}");
-    assert!(data["fbc"].as_str().is_some_and(|fbc| fbc.ends_with("IwZXh0bgNhZW0BMABhZGlkAasVg1yQ2aQBHSx_k-9Q")), "{event}");
+    assert!(data["fbc"].as_str().is_some_and(|fbc| fbc.ends_with(CLICK)), "{event}");
     assert!(event["event_source_url"].as_str().is_some_and(|url| url.contains("/mug")), "{event}");
     assert_eq!(
         (event["custom_data"]["value"].as_f64(), &event["custom_data"]["order_id"]),
@@ -40,7 +41,7 @@ fn answered(answer: &Value, count: usize) {
 #[test]
 fn pythons_purchases_arrive_once_and_complete_in_each_of_its_ways() {
     let stand = Stand::start("");
-    let fbp = stand.visited();
+    let fbp = stand.visited().fbp;
     let ways: [(&str, &[&str]); 4] = [
         ("sync", &["sync-1", "sync-2", "sync-3"]),
         ("async", &["async-1", "async-2"]),
@@ -62,7 +63,7 @@ fn pythons_purchases_arrive_once_and_complete_in_each_of_its_ways() {
 #[test]
 fn nodes_purchases_arrive_once_and_complete_in_each_of_its_ways() {
     let stand = Stand::start("");
-    let fbp = stand.visited();
+    let fbp = stand.visited().fbp;
     let batch = ["batch-1", "batch-2", "batch-3", "batch-4", "batch-5"];
     let steps = [
         step("execute", &["execute-1", "execute-2"], &fbp),
@@ -83,9 +84,31 @@ fn nodes_purchases_arrive_once_and_complete_in_each_of_its_ways() {
 }
 
 #[test]
+fn what_metas_param_builder_makes_of_the_buyers_request_finds_their_visit_and_stays() {
+    let stand = Stand::start("");
+    let buyer = stand.visited();
+    let environ = json!({
+        "HTTP_HOST": "shop.example", "HTTP_COOKIE": buyer.cookies, "wsgi.url_scheme": "https", "PATH_INFO": "/thanks",
+        "QUERY_STRING": "", "REQUEST_URI": "/thanks", "HTTP_REFERER": "https://shop.example/cart",
+    });
+    let step = json!({ "name": "built", "way": "sync", "orders": ["built"], "environ": environ });
+    let played = stand.play(Sdk::Python, &[step]);
+    answered(&played.step("built")["answer"], 1);
+    let event = stand.arrives("o.built").event;
+    let suffixed = |value: &Value, whole: &str| value.as_str().is_some_and(|text| text.starts_with(&format!("{whole}.AQ")));
+    assert!(suffixed(&event["user_data"]["fbp"], &buyer.fbp), "{event}");
+    assert!(event["user_data"]["fbc"].as_str().is_some_and(|fbc| fbc.contains(&format!(".{CLICK}.AQ"))), "{event}");
+    assert!(suffixed(&event["event_source_url"], "https://shop.example/thanks"), "{event}");
+    assert_eq!((&event["user_data"]["client_ip_address"], &event["user_data"]["em"]), (&json!(ADDRESS), &json!(MAIL)), "{event}");
+    let records = stand.running.records();
+    let record = records.iter().find(|record| record["event_id"] == "o.built" && record["source"] == "backend").unwrap();
+    assert_eq!(record["joined_by"], "fbp", "{record}");
+}
+
+#[test]
 fn an_order_that_both_sdks_report_is_one_event() {
     let stand = Stand::start("");
-    let fbp = stand.visited();
+    let fbp = stand.visited().fbp;
     for (sdk, way) in [(Sdk::Python, "sync"), (Sdk::Node, "execute"), (Sdk::Python, "async")] {
         let played = stand.play(sdk, &[step(way, &["twice"], &fbp)]);
         answered(&played.step(way)["answer"], 1);
@@ -100,7 +123,7 @@ fn an_order_that_both_sdks_report_is_one_event() {
 #[test]
 fn a_test_event_code_reaches_the_destination() {
     let stand = Stand::start("");
-    let fbp = stand.visited();
+    let fbp = stand.visited().fbp;
     for (sdk, way) in [(Sdk::Python, "sync"), (Sdk::Python, "async"), (Sdk::Node, "execute")] {
         let order = format!("tested-{sdk:?}-{way}");
         let mut step = step(way, &[&order], &fbp);

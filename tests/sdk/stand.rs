@@ -31,6 +31,8 @@ const ARRIVAL: Duration = Duration::from_mins(2);
 /// What the visitors are.
 pub(crate) const AGENT: &str =
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/147.0.0.0 Safari/537.36";
+/// The ad's click that brings them.
+pub(crate) const CLICK: &str = "IwZXh0bgNhZW0BMABhZGlkAasVg1yQ2aQBHSx_k-9Q";
 /// Where they come from.
 pub(crate) const ADDRESS: &str = "73.162.40.19";
 
@@ -39,6 +41,13 @@ pub(crate) const ADDRESS: &str = "73.162.40.19";
 pub(crate) enum Sdk {
     Python,
     Node,
+}
+
+/// Somebody who has come from an ad.
+pub(crate) struct Buyer {
+    pub(crate) fbp: String,
+    /// Their `Cookie` field from now on.
+    pub(crate) cookies: String,
 }
 
 /// What a script has printed, and its exit code.
@@ -85,15 +94,16 @@ impl Stand {
         Self { running, graph, runtime, folder }
     }
 
-    /// Somebody looks at a page; gives their `_fbp`.
-    pub(crate) fn visited(&self) -> String {
-        let page = format!("http://{}/mug?fbclid=IwZXh0bgNhZW0BMABhZGlkAasVg1yQ2aQBHSx_k-9Q", self.running.shop());
+    /// Somebody looks at a page.
+    pub(crate) fn visited(&self) -> Buyer {
+        let page = format!("http://{}/mug?fbclid={CLICK}", self.running.shop());
         let asking = client().get(page).header("user-agent", AGENT).header("x-forwarded-for", ADDRESS);
         let asking = asking.header("accept", "text/html").header("accept-language", "en").header("sec-fetch-dest", "document");
         let answer = self.runtime.block_on(asking.header("sec-fetch-mode", "navigate").send()).unwrap();
         let cookies = answer.headers().get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
-        let fbp = cookies.filter_map(|cookie| cookie.strip_prefix("_fbp=")).map(|value| value.split(';').next().unwrap()).next();
-        fbp.expect("the page sets `_fbp`").to_owned()
+        let cookies: Vec<&str> = cookies.map(|cookie| cookie.split(';').next().unwrap()).collect();
+        let fbp = cookies.iter().find_map(|cookie| cookie.strip_prefix("_fbp=")).expect("the page sets `_fbp`");
+        Buyer { fbp: fbp.to_owned(), cookies: cookies.join("; ") }
     }
 
     /// Plays these steps with an SDK.

@@ -26,7 +26,7 @@ class JsonClient(HttpServiceInterface):
     """A shop's own HTTP client, as Meta's documentation tells to write one; the parameters go as JSON."""
 
     def execute(self, url, method, request_options, headers, params):
-        return requests.request(method.value if hasattr(method, "value") else method, url, headers=headers, json=params, timeout=30).json()
+        return requests.post(url, headers=headers, json=params, timeout=30).json()
 
 
 class FormClient(HttpServiceInterface):
@@ -37,7 +37,7 @@ class FormClient(HttpServiceInterface):
 
 
 def event(step, order):
-    return Event(
+    made = Event(
         event_name="Purchase",
         event_time=int(time.time()) - step.get("age", 0),
         event_id=f"own-{order}",
@@ -50,6 +50,10 @@ def event(step, order):
             custom_properties={"padding": "x" * step.get("padding", 0)} if "padding" in step else {},
         ),
     )
+    if "environ" in step:
+        # Meta's param builder reads the buyer's request, here as a WSGI application has it.
+        made.set_request_context(step["environ"])
+    return made
 
 
 def request(plan, step):
