@@ -120,7 +120,7 @@ fn assets_and_pages_without_an_id_keep_what_the_site_says() {
 #[test]
 fn a_redirect_that_sets_a_clicks_cookies_is_kept_by_no_shared_cache() {
     let inside = Inside::start(site(), "");
-    for (number, (said, wanted)) in TABLE.iter().enumerate() {
+    for (number, (said, _)) in TABLE.iter().enumerate() {
         let plain = inside.ask("GET", &format!("/over/{number}"), &chrome());
         assert_eq!((plain.status, told(&plain.head)), (302, sorted(said)), "{said:?}");
     }
