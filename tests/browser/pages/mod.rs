@@ -44,7 +44,7 @@ const PIXEL_ALONE: &[(&str, Half)] = &[("PageView", Half::Pixel), ("Lead", Half:
 const SERVER_ALONE: &[(&str, Half)] = &[("PageView", Half::Server), ("Lead", Half::Server)];
 /// The page as its visitor has it, without our scripts and what the Pixel's base code puts beside the first script.
 const SHAPE: &str = "let all=document.documentElement.cloneNode(true);\
-    for(let s of all.querySelectorAll('script'))if(s.dataset&&s.dataset.cs||/_cs\\/|fbevents|gone/.test(s.getAttribute('src')||''))s.remove();\
+    for(let s of all.querySelectorAll('script'))if(s.dataset&&s.dataset.cs||s.text.startsWith('fetch(__cs')||/_cs\\/|fbevents|gone/.test(s.getAttribute('src')||''))s.remove();\
     return [document.compatMode,document.characterSet,document.contentType,document.title,document.doctype&&document.doctype.publicId,\
     document.baseURI.replace(location.origin,''),all.outerHTML]";
 /// How many of our scripts the page has, by file; the stub is a script without one.

@@ -65,7 +65,12 @@ fn by_header() -> Vec<Variant> {
         under("own-name", "script-src 'unsafe-inline' http://{{HOST}}", &shop()),
         under("own-scheme", "script-src 'unsafe-inline' http:", &shop()),
         from_file(under("own-name-file", "script-src {{HOST}}", LINK)).ours(FILE),
-        under("other-host", "script-src 'unsafe-inline' {{OTHER}}", &elsewhere()).hears(PIXEL_ALONE).ours(""),
+        under("other-host", "script-src 'unsafe-inline' {{OTHER}}", &elsewhere()).ours("stub"),
+        under("other-host-short", "script-src 'unsafe-inline' {{OTHER}}", &elsewhere()).kind("text/html").ours("stub"),
+        Variant::new("other-host-mute", &elsewhere())
+            .field(CSP, "script-src 'unsafe-inline' {{OTHER}}; connect-src {{BOARD}}")
+            .hears(PIXEL_ALONE)
+            .ours(""),
         under("none", "script-src 'none'", &shop()).hears(NOTHING).ours(""),
         under("images", "img-src 'self'; style-src 'none'", &shop()),
         Variant::new("report-only", &shop()).field("content-security-policy-report-only", "default-src 'none'; sandbox"),

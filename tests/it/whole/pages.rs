@@ -77,7 +77,7 @@ fn site() -> Site {
                 "/named" => {
                     ("200 OK", "content-security-policy: script-src 'unsafe-inline' http://shop.example\r\n", page.into())
                 }
-                "/foreign" => ("200 OK", "content-security-policy: script-src 'unsafe-inline' cdn.example\r\n", page.into()),
+                "/foreign" => ("200 OK", "content-security-policy: script-src cdn.example 'sha256-AAAA'\r\n", page.into()),
                 "/amp" => ("200 OK", "", page.replace("<html>", "<html amp>").into()),
                 "/packed" => ("200 OK", "content-encoding: gzip\r\n", packed(page)),
                 _ => (
