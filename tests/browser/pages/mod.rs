@@ -319,6 +319,6 @@ async fn tour(make: Make, mut variants: Vec<Variant>) {
         }
     }
     browser.close().await;
-    let told: String = faults.iter().map(|(name, found)| format!("\n{name}: {}\n", found.join("\n  and "))).collect();
-    assert!(faults.is_empty(), "{make:?}, {} of {} pages:\n{told}", faults.len(), variants.len());
+    let told: Vec<String> = faults.iter().map(|(name, found)| format!("{name}: {}\n", found.join("\n  and "))).collect();
+    assert!(faults.is_empty(), "{make:?}, {} of {} pages:\n{}", faults.len(), variants.len(), told.join("\n"));
 }
