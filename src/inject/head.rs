@@ -83,9 +83,10 @@ pub fn rewrite_head(headers: &mut HeaderMap, injection: &Injection, _snippet_len
 
 /// Makes an answer one visitor's alone: no shared cache may keep it, and a browser asks again before it shows it again.
 /// A `no-store` of the site stays. Fields that speak to one kind of cache and outrank `Cache-Control` there go: targeted
-/// ones (RFC 9213 has them end in `-Cache-Control`), their forerunners, and nginx's own.
+/// ones (RFC 9213 has them end in `-Cache-Control`) and their forerunners. nginx is told in its own words, as it is often
+/// told to ignore everybody else's (`proxy_ignore_headers`).
 pub fn keep_from_caches(headers: &mut HeaderMap) {
-    const FOR_CACHES: [&str; 6] = ["age", "expires", "pragma", "surrogate-control", "edge-control", "x-accel-expires"];
+    const FOR_CACHES: [&str; 5] = ["age", "expires", "pragma", "surrogate-control", "edge-control"];
     for name in FOR_CACHES {
         headers.remove(HeaderName::from_static(name));
     }
@@ -97,6 +98,7 @@ pub fn keep_from_caches(headers: &mut HeaderMap) {
     let no_store = stored.into_iter().flat_map(|f| f.split(',')).any(|word| word.trim_ascii().eq_ignore_ascii_case("no-store"));
     let caching = if no_store { "private, no-cache, no-store" } else { "private, no-cache" };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+    headers.insert(HeaderName::from_static("x-accel-expires"), HeaderValue::from_static("0"));
 }
 
 #[cfg(test)]
@@ -152,6 +154,7 @@ mod tests {
         ]);
         let injection = Injection { way: Way::External, coding: Coding::Gzip, beacon: true, charset: Charset::Head };
         rewrite_head(&mut headers, &injection, 10);
-        assert_eq!(headers, fields(&[("cache-control", "private, no-cache, no-store"), ("content-encoding", "gzip")]));
+        let left = [("cache-control", "private, no-cache, no-store"), ("content-encoding", "gzip"), ("x-accel-expires", "0")];
+        assert_eq!(headers, fields(&left));
     }
 }

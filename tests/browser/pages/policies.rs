@@ -112,6 +112,14 @@ fn by_meta() -> Vec<Variant> {
             &format!("<meta http-equiv=content-security-policy content=\"connect-src {{{{BOARD}}}}\">{}", shop()),
         )
         .hears(MARKED),
+        Variant::new(
+            "meta-other-host-mute",
+            &format!(
+                "<meta http-equiv=content-security-policy content=\"script-src 'unsafe-inline' {{{{OTHER}}}}; connect-src {{{{BOARD}}}}\">{}",
+                elsewhere()
+            ),
+        )
+        .hears(MARKED),
         under("meta-short", &nonce, &nonced()).kind("text/html").ours(FILE),
         // Not a policy where it stands: report-only and sandbox are ignored in a `meta` element.
         Variant::new(

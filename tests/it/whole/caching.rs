@@ -18,7 +18,10 @@ const NO_STORE: &str = "cache-control: private, no-cache, no-store";
 /// An ad click's identifier with the shape of Meta's.
 const CLICK: &str = "IwZXh0bgNhZW0BMABhZGlkAasVg1yQ2aQBHSx_k-9Q_aem_AbCdEf0123456789";
 
-/// What the site says, and what of it a page with an id says.
+/// Said of every page with an id, to nginx.
+const NGINX: &str = "x-accel-expires: 0";
+
+/// What the site says, and what of it a page with an id says beside [`NGINX`].
 const TABLE: &[(&[&str], &[&str])] = &[
     (&[], &[PRIVATE]),
     (&["cache-control: public, max-age=600"], &[PRIVATE]),
@@ -98,7 +101,7 @@ fn a_page_with_an_id_is_kept_by_no_shared_cache_whatever_the_site_says() {
         assert_eq!((cookies(&first).len(), cookies(&next).len()), (2, 0), "{said:?}");
         for page in [first, next] {
             assert!(tag_of(&page).is_some(), "{said:?}");
-            assert_eq!(told(&page.head), sorted(wanted), "{said:?}");
+            assert_eq!(told(&page.head), sorted(&[*wanted, &[NGINX]].concat()), "{said:?}");
         }
     }
 }
@@ -129,7 +132,7 @@ fn a_redirect_that_sets_a_clicks_cookies_is_kept_by_no_shared_cache() {
     for (number, (said, wanted)) in TABLE.iter().enumerate() {
         let click = inside.ask("GET", &format!("/over/{number}?fbclid={CLICK}"), &chrome());
         assert_eq!((click.status, cookies(&click)), (302, vec!["_cs_v", "_fbc", "_fbp"]), "{said:?}");
-        let mut wanted = sorted(wanted);
+        let mut wanted = sorted(&[*wanted, &[NGINX]].concat());
         wanted.extend(sorted(said).into_iter().filter(|line| stays.iter().any(|name| line.starts_with(name))));
         wanted.sort_unstable();
         assert_eq!(told(&click.head), wanted, "{said:?}");
