@@ -28,8 +28,6 @@ fn event(id: &str, source: Source, state: NewState, more: usize) -> NewEvent {
         name: "Purchase".to_owned(),
         id: EventId::parse(id).unwrap(),
         aliases: Vec::new(),
-        apart: None,
-        fbp: None,
         source,
         visit: Some(VISIT),
         fbp: None,
