@@ -93,7 +93,7 @@ fn collector(config: &Config, engines: &Engines, metrics: &Metrics, clock: &Cloc
         mode: config.mode,
         consent_required: config.consent_required,
         destinations: config.destinations.iter().map(destination).collect(),
-        user: user::Settings { default_country_code: config.phone_country_code.clone() },
+        user: user::Settings { default_country_code: config.phone_country_code.clone(), forms: config.hash_forms },
         graph_per_minute: config.limits.graph_requests_per_minute,
         ..collect::Settings::default()
     };

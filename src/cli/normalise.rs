@@ -23,7 +23,7 @@ pub(super) fn normalise(
         say(err, "`--country-code` must be a calling code of 1 to 3 digits\nhint: 49 for Germany, 1 for the United States");
         return Ended::Failed;
     }
-    let settings = user::Settings { default_country_code: country_code };
+    let settings = user::Settings { default_country_code: country_code, ..user::Settings::default() };
     let done = lines::pump(input, out, || |fields: &mut Map<String, Value>| enrich(&settings, fields));
     lines::ended(done, err)
 }

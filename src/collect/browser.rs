@@ -205,6 +205,7 @@ impl Post<'_> {
             landing: Some(Arc::new(reopen::landing(&self.token))),
             joined_by: self.visit.is_some().then_some("token"),
             fired: text("pixel") == Some("fired"),
+            apart: None,
             fbp: event.user_data.get("fbp").and_then(Value::as_str).map(str::to_owned),
             network: self.room.sources.network(self.peer),
             agent: self.room.sources.agent(agent),

@@ -53,6 +53,8 @@ pub(super) struct Case {
     pub(super) fired: bool,
     /// The `_fbp` of who reports it: the browser's own, or the one that the back end named.
     pub(super) fbp: Option<String>,
+    /// The id it is taken under where a stranger's browser has spent its own.
+    pub(super) apart: Option<EventId>,
     pub(super) network: Network,
     pub(super) agent: Arc<Agent>,
     pub(super) destinations: Vec<Destination>,
@@ -156,7 +158,7 @@ impl Collector {
             time: case.event.time,
             body: Value::Object(body).to_string(),
             fbp: case.fbp.as_deref().map(|fbp| cookie::bare(fbp).to_owned()),
-            apart: case.id.apart().filter(|_| case.event.source == Source::Backend),
+            apart: case.apart.clone(),
             state,
         };
         (row, record)

@@ -14,6 +14,7 @@ use ipnetwork::IpNetwork;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::event::user::Forms;
 use crate::fault::Fault;
 use crate::proxy::CookieDomain;
 use crate::proxy::HostField;
@@ -56,6 +57,8 @@ pub struct Config {
     pub consent_required: bool,
     /// Country calling code that completes national phone numbers, digits only.
     pub phone_country_code: Option<String>,
+    /// In how many forms names, cities and zip codes are hashed.
+    pub hash_forms: Forms,
     /// Where events go.
     pub destinations: Vec<Destination>,
     /// The Graph-compatible listener for back ends.

@@ -16,6 +16,7 @@ use crate::config::Limits;
 use crate::config::Records;
 use crate::config::secret::Secrets;
 use crate::config::value;
+use crate::event::user::Forms;
 use crate::fault::Fault;
 use crate::proxy::CookieDomain;
 use crate::proxy::HostField;
@@ -55,6 +56,7 @@ pub(super) fn config(name: &str, bytes: &[u8], folder: &Path, environment: Envir
         cookie_domain: cookie_domain(&file),
         consent_required: value::word(&file, "consent", &[("not_required", false), ("required", true)]).unwrap_or(false),
         phone_country_code: file.parsed("phone_country_code", "a calling code such as `49`", calling_code),
+        hash_forms: value::word(&file, "hash_forms", &[("one", Forms::One), ("every", Forms::Every)]).unwrap_or_default(),
         destinations: destinations(&file, secrets),
         graph_listen: value::loopback(&graph, SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))),
         admin_listen: value::loopback(&admin, SocketAddr::from((Ipv4Addr::LOCALHOST, 9090))),

@@ -10,7 +10,7 @@ pub mod parse;
 pub mod user;
 
 /// The key that the browser's and the server's copy of an event share, together with the event's name.
-/// 1 to 128 bytes of visible ASCII.
+/// 1 to 128 bytes without control characters; Meta says nothing of what an id may hold.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventId(Box<str>);
 
@@ -34,7 +34,7 @@ impl EventId {
     /// The id of a Purchase with an order id: `o.<order id>` in both halves, so that a re-opened thank-you page is
     /// the same event. An order id that is too long or not visible ASCII gives none.
     pub fn of_order(order: &str) -> Option<Self> {
-        Self::parse(&format!("o.{order}"))
+        order.bytes().all(|byte| byte.is_ascii_graphic()).then(|| Self::parse(&format!("o.{order}"))).flatten()
     }
 
     /// The id of a back end's event whose own id a stranger's browser has spent: `backend.<id>`. None where it would be too
@@ -50,7 +50,7 @@ impl EventId {
 
     /// Takes an id as a client sends it.
     pub fn parse(text: &str) -> Option<Self> {
-        let fits = !text.is_empty() && text.len() <= Self::LONGEST && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let fits = !text.is_empty() && text.len() <= Self::LONGEST && !text.chars().any(char::is_control);
         fits.then(|| Self(text.into()))
     }
 
@@ -151,6 +151,7 @@ mod tests {
     fn an_order_id_that_could_not_be_an_event_id_gives_none() {
         assert_eq!(EventId::of_order("A-100").map(|id| id.to_string()), Some("o.A-100".to_owned()));
         assert_eq!(EventId::of_order("a b"), None);
+        assert_eq!((EventId::parse("order 1 ü").is_some(), EventId::parse("a\nb")), (true, None));
         assert_eq!(EventId::of_order(&"9".repeat(200)), None);
     }
 }

@@ -12,6 +12,9 @@ pub enum Way {
         /// The nonce that every enforcing policy accepts.
         nonce: Option<String>,
     },
+    /// The stub in the page, which fetches the tag as text and runs it there: for policies that let inline scripts run
+    /// but no file of the page's own host.
+    Fetched,
     /// From a file of the page's own host.
     External,
     /// Not at all.
@@ -43,7 +46,11 @@ pub(crate) fn way(headers: &HeaderMap, address: &str) -> Way {
     if policies.iter().all(|policy| policy.inline && policy.own_host) {
         return Way::Inline { nonce: None };
     }
-    if policies.iter().all(|policy| policy.own_host) { Way::External } else { Way::Nothing }
+    if policies.iter().all(|policy| policy.own_host) {
+        return Way::External;
+    }
+    let fetched = policies.iter().all(|policy| policy.inline) && beacon(headers, address) && !demands_trusted_types(headers);
+    if fetched { Way::Fetched } else { Way::Nothing }
 }
 
 /// The way with the least markup: a file of the page's own host wherever that may run.
@@ -69,6 +76,12 @@ pub(crate) fn beacon(headers: &HeaderMap, address: &str) -> bool {
             directive.is_none_or(|sources| sources.split_ascii_whitespace().any(|source| covers(source, address)))
         })
     })
+}
+
+/// Whether text may become a script only by the page's own say (Trusted Types, section 4.2.1).
+fn demands_trusted_types(headers: &HeaderMap) -> bool {
+    let fields = headers.get_all(CONTENT_SECURITY_POLICY).iter().filter_map(|field| field.to_str().ok());
+    fields.flat_map(|text| text.split(',')).any(|policy| named(policy, "require-trusted-types-for").is_some())
 }
 
 /// What a policy permits; nothing where it says nothing about scripts.
@@ -230,7 +243,19 @@ mod tests {
     #[test]
     fn a_nonce_serves_both_scripts_or_is_not_taken() {
         assert_eq!(way_of(&["script-src 'unsafe-inline' https://cdn.example", "script-src 'self' 'nonce-b'"]), Way::Nothing);
+        assert_eq!(way_of(&["script-src 'unsafe-inline' 'nonce-a'"]), nonce("a"));
         assert_eq!(way_of(&["script-src 'unsafe-inline' https:", "script-src 'nonce-b'"]), nonce("b"));
+    }
+
+    #[test]
+    fn where_inline_scripts_run_and_no_file_of_the_own_host_the_tag_is_fetched_if_the_page_may_fetch() {
+        let foreign = "script-src 'unsafe-inline' https://connect.facebook.net";
+        assert_eq!(way_of(&[foreign]), Way::Fetched);
+        assert_eq!(way_of(&[&format!("{foreign}; connect-src 'self'")]), Way::Fetched);
+        assert_eq!(way_of(&[&format!("{foreign}; connect-src https://www.facebook.com")]), Way::Nothing);
+        assert_eq!(way_of(&["default-src 'unsafe-inline' https://connect.facebook.net"]), Way::Nothing);
+        assert_eq!(way_of(&[foreign, "require-trusted-types-for 'script'"]), Way::Nothing);
+        assert_eq!(way_of(&[foreign, "script-src 'self'"]), Way::Nothing);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Which room answers a request. The rooms other than the proxy are reached through values that `app` hands in.
+//! Which room answers a request. The rooms other than the proxy are reached through values that `app` hands in; of the
+//! collector's it knows only the word for how far a body came.
 //! Must not know sockets.
 
 use std::fmt;

@@ -52,6 +52,8 @@ pub(super) fn case(
     if let (Some(visit), Some(order)) = (&visit, &order) {
         room.visits.link_order(visit.id, order);
     }
+    // The id of a page view is known to that page and to the site alone: nobody else can have spent it.
+    let apart = if page_of(&id).is_none() { id.apart() } else { None };
     Ok(Case {
         aliases: own.into_iter().filter(|own| *own != id).collect(),
         page: event.id.as_ref().and_then(page_of),
@@ -62,6 +64,7 @@ pub(super) fn case(
         joined_by: joined.map(|(_, by)| by),
         fired: false,
         fbp: said,
+        apart,
         // The connection is the shop's server, never the visitor: nothing of it may count.
         network: Network::default(),
         agent: Arc::new(Agent::default()),

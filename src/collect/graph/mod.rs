@@ -101,13 +101,11 @@ pub(super) async fn answer(room: &Collector, head: &Parts, body: Body) -> (&'sta
     let edge = Edge::of(head.uri.path());
     let answer = match (edge, &head.method) {
         // Node's reporter asks again without end unless this answers 200. What it says of the crash goes nowhere.
-        (Edge::Crash, &Method::GET | &Method::POST | &Method::HEAD) => Ok(reply::json(200, &json!({}))),
+        (Edge::Crash, _) => Ok(reply::json(200, &json!({}))),
         (Edge::Events(pixel), &Method::POST) => take(room, head, pixel, body, 200).await,
         // The SDKs count any other status than 202 as a failure.
         (Edge::Gateway(pixel), &Method::POST) => take(room, head, pixel, body, 202).await,
-        (Edge::Events(_) | Edge::Gateway(_) | Edge::Crash, _) => {
-            Err(Refusal::new(405, "method", 100, "(#100) this edge takes POST alone"))
-        }
+        (Edge::Events(_) | Edge::Gateway(_), _) => Err(Refusal::new(405, "method", 100, "(#100) this edge takes POST alone")),
         (Edge::Nowhere, _) => Err(Refusal::new(404, "path", 2_500, "unknown path components")),
     };
     (edge.name(), answer)

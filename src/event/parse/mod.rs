@@ -87,7 +87,9 @@ pub fn parse(
     };
     let id = match id {
         None => None,
-        Some(id) => Some(EventId::parse(&id).ok_or_else(|| parameter(".event_id", "must be 1 to 128 bytes of visible ASCII"))?),
+        Some(id) => {
+            Some(EventId::parse(&id).ok_or_else(|| parameter(".event_id", "must be 1 to 128 bytes without control characters"))?)
+        }
     };
     let empty = Map::new();
     let optional = |key: &str| match object.get(key) {

@@ -2,6 +2,7 @@
 //! SHA-256, or checked and passed where Meta wants it plain. Raw values do not leave this module; what cannot be used
 //! is left out and counted, never an error. Must not know where the data came from.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde_json::Map;
@@ -70,6 +71,18 @@ pub struct Settings {
     /// Calling code (`49`) put before phone numbers that are written without one, that is with a single leading zero.
     /// None by default: a guessed country makes a wrong person.
     pub default_country_code: Option<String>,
+    /// In how many forms names, cities and zip codes are hashed.
+    pub forms: Forms,
+}
+
+/// In how many forms a value is hashed that Meta's own tools normalise in different ways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forms {
+    /// In the documentation's alone: Meta does not say whether several hashes for one person help.
+    #[default]
+    One,
+    /// In that of each tool.
+    Every,
 }
 
 /// User data that may be stored and sent, and what was left out.
@@ -171,8 +184,19 @@ fn take_hashed(cleaned: &mut Cleaned, key: &str, value: &Value, settings: &Setti
             Some(_) => {}
             None => cleaned.refused += 1,
         }
+        if settings.forms == Forms::Every && found.len() < MOST_VALUES {
+            let others = other_forms(key, &raw, settings);
+            found.extend(others.filter(|hash| !found.contains(hash)).collect::<BTreeSet<_>>());
+        }
     }
     put(&mut cleaned.user_data, key, found);
+}
+
+/// The hashes of the forms that Meta's own tools give a value which has a normal form here.
+fn other_forms(key: &str, raw: &str, settings: &Settings) -> impl Iterator<Item = String> {
+    let usable = normalise(key, raw, settings).is_some();
+    let forms = usable.then(|| rules::other_forms(key, rules::trim(raw))).into_iter().flatten();
+    forms.filter(|form| !form.is_empty()).map(|form| digest(&form))
 }
 
 fn put(user_data: &mut Map<String, Value>, key: &str, mut found: Vec<String>) {
@@ -335,7 +359,7 @@ mod tests {
 
     #[test]
     fn a_local_number_gets_the_configured_country_and_no_guessed_one() {
-        let settings = Settings { default_country_code: Some("49".to_owned()) };
+        let settings = Settings { default_country_code: Some("49".to_owned()), ..Settings::default() };
         assert_eq!(normalise("ph", "030 1234567", &settings).as_deref(), Some("49301234567"));
         assert_eq!(normalise("ph", "+44 20 7946 0958", &settings).as_deref(), Some("442079460958"));
         assert_eq!(normal("ph", "030 1234567").as_deref(), Some("301234567"));
@@ -366,7 +390,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_normalising_panic(key in 0..HASHED.len(), raw in "\\PC{0,80}") {
-            let _ = hashed(HASHED[key], &raw, &Settings { default_country_code: Some("1".to_owned()) });
+            let _ = hashed(HASHED[key], &raw, &Settings { default_country_code: Some("1".to_owned()), forms: Forms::Every });
         }
     }
 }

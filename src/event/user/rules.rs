@@ -37,6 +37,24 @@ pub(super) fn apply(key: &str, text: &str, settings: &Settings) -> Option<String
     (!normal.is_empty()).then_some(normal)
 }
 
+/// The forms that Meta's business SDKs and its param builder give a name, a city or a zip code.
+pub(super) fn other_forms(key: &str, text: &str) -> Vec<String> {
+    let lower = text.to_lowercase();
+    let without = |unwanted: fn(char) -> bool| lower.chars().filter(|c| !unwanted(*c)).collect::<String>();
+    match key {
+        "fn" | "ln" => vec![lower.clone(), without(|c| c.is_whitespace() || c.is_ascii_punctuation())],
+        "ct" => vec![
+            without(|c| c.is_ascii_digit() || c.is_whitespace() || matches!(c, '.' | '-' | '(' | ')')),
+            without(|c| !c.is_ascii_alphanumeric()),
+        ],
+        "zp" => {
+            let before_dash = lower.split('-').next().unwrap_or_default();
+            vec![before_dash.chars().filter(|c| !c.is_whitespace()).collect(), before_dash.to_owned()]
+        }
+        _ => Vec::new(),
+    }
+}
+
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}')
 }

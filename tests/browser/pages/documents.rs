@@ -84,6 +84,11 @@ fn openings() -> Vec<Variant> {
         whole("long-before-head", &format!("<!doctype html><!--{}--><html><head>", "x".repeat(1 << 20)))
             .hears(PIXEL_ALONE)
             .ours(""),
+        whole("packed", "<!doctype html><html lang=en><head>").packed(),
+        whole("packed-without-head", "<!doctype html><p>Hello").packed(),
+        whole("packed-quirks", "<html><head>").packed(),
+        whole("packed-amp", "<!doctype html><html amp><head>").packed().hears(PIXEL_ALONE).ours(""),
+        whole("packed-long", &format!("<!doctype html><html><head><!--{}-->", "x".repeat(1 << 20))).packed(),
         whole("base-here", "<!doctype html><html><head><base href=/elsewhere/>"),
         whole("base-elsewhere", "<!doctype html><html><head><base href=\"{{OTHER}}/cdn/\" target=_blank>"),
     ]

@@ -9,6 +9,7 @@ mod workers;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use clicksieve::demo::board::PixelHit;
 use clicksieve::demo::front;
 use clicksieve::demo::graph::Taken;
 use clicksieve::demo::pages::pixel_script;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::Value;
 
 use crate::driver::Browser;
@@ -44,7 +47,7 @@ const PIXEL_ALONE: &[(&str, Half)] = &[("PageView", Half::Pixel), ("Lead", Half:
 const SERVER_ALONE: &[(&str, Half)] = &[("PageView", Half::Server), ("Lead", Half::Server)];
 /// The page as its visitor has it, without our scripts and what the Pixel's base code puts beside the first script.
 const SHAPE: &str = "let all=document.documentElement.cloneNode(true);\
-    for(let s of all.querySelectorAll('script'))if(s.dataset&&s.dataset.cs||/_cs\\/|fbevents|gone/.test(s.getAttribute('src')||''))s.remove();\
+    for(let s of all.querySelectorAll('script'))if(s.dataset&&s.dataset.cs||s.text.startsWith('fetch(__cs')||/_cs\\/|fbevents|gone/.test(s.getAttribute('src')||''))s.remove();\
     return [document.compatMode,document.characterSet,document.contentType,document.title,document.doctype&&document.doctype.publicId,\
     document.baseURI.replace(location.origin,''),all.outerHTML]";
 /// How many of our scripts the page has, by file; the stub is a script without one.
@@ -74,6 +77,8 @@ struct Variant {
     html: Vec<u8>,
     /// Further files below the page: name, type, text.
     files: Vec<(&'static str, &'static str, String)>,
+    /// Whether it goes out as gzip.
+    packed: bool,
     /// Runs once the page has loaded.
     then: &'static str,
     hears: &'static [(&'static str, Half)],
@@ -98,7 +103,18 @@ impl Variant {
     /// A page of these bytes.
     fn whole(name: &'static str, html: impl Into<Vec<u8>>) -> Self {
         let (fields, files, html) = (Vec::new(), Vec::new(), html.into());
-        Self { name, fields, kind: "text/html; charset=utf-8", html, files, then: "", hears: BOTH, own: None, ours: INLINE }
+        Self {
+            name,
+            fields,
+            kind: "text/html; charset=utf-8",
+            html,
+            files,
+            packed: false,
+            then: "",
+            hears: BOTH,
+            own: None,
+            ours: INLINE,
+        }
     }
 
     fn hears(mut self, hears: &'static [(&'static str, Half)]) -> Self {
@@ -113,6 +129,11 @@ impl Variant {
 
     fn kind(mut self, kind: &'static str) -> Self {
         self.kind = kind;
+        self
+    }
+
+    fn packed(mut self) -> Self {
+        self.packed = true;
         self
     }
 
@@ -195,7 +216,16 @@ async fn answer(State(site): State<Arc<Site>>, Path(path): Path<String>, head: H
     if !file.is_empty() {
         return reply(StatusCode::NOT_FOUND, "text/plain", Vec::new());
     }
-    let mut answer = reply(StatusCode::OK, variant.kind, site.fill(&variant.html, host));
+    let mut page = site.fill(&variant.html, host);
+    if variant.packed {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(&page).unwrap();
+        page = encoder.finish().unwrap();
+    }
+    let mut answer = reply(StatusCode::OK, variant.kind, page);
+    if variant.packed {
+        answer.headers_mut().insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
+    }
     for (name, value) in &variant.fields {
         let value = String::from_utf8(site.fill(value.as_bytes(), host)).unwrap();
         answer.headers_mut().append(*name, value.parse().unwrap());
@@ -319,6 +349,6 @@ async fn tour(make: Make, mut variants: Vec<Variant>) {
         }
     }
     browser.close().await;
-    let told: String = faults.iter().map(|(name, found)| format!("\n{name}: {}\n", found.join("\n  and "))).collect();
-    assert!(faults.is_empty(), "{make:?}, {} of {} pages:\n{told}", faults.len(), variants.len());
+    let told: Vec<String> = faults.iter().map(|(name, found)| format!("{name}: {}\n", found.join("\n  and "))).collect();
+    assert!(faults.is_empty(), "{make:?}, {} of {} pages:\n{}", faults.len(), variants.len(), told.join("\n"));
 }

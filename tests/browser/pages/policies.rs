@@ -65,7 +65,12 @@ fn by_header() -> Vec<Variant> {
         under("own-name", "script-src 'unsafe-inline' http://{{HOST}}", &shop()),
         under("own-scheme", "script-src 'unsafe-inline' http:", &shop()),
         from_file(under("own-name-file", "script-src {{HOST}}", LINK)).ours(FILE),
-        under("other-host", "script-src 'unsafe-inline' {{OTHER}}", &elsewhere()).hears(PIXEL_ALONE).ours(""),
+        under("other-host", "script-src 'unsafe-inline' {{OTHER}}", &elsewhere()).ours("stub"),
+        under("other-host-short", "script-src 'unsafe-inline' {{OTHER}}", &elsewhere()).kind("text/html").ours("stub"),
+        Variant::new("other-host-mute", &elsewhere())
+            .field(CSP, "script-src 'unsafe-inline' {{OTHER}}; connect-src {{BOARD}}")
+            .hears(PIXEL_ALONE)
+            .ours(""),
         under("none", "script-src 'none'", &shop()).hears(NOTHING).ours(""),
         under("images", "img-src 'self'; style-src 'none'", &shop()),
         Variant::new("report-only", &shop()).field("content-security-policy-report-only", "default-src 'none'; sandbox"),
@@ -102,7 +107,19 @@ fn by_meta() -> Vec<Variant> {
         under("meta-inline", "script-src 'self' 'unsafe-inline'", &shop()),
         under("meta-other-host", "script-src 'unsafe-inline' {{OTHER}}", &elsewhere()),
         under("meta-trusted-types", "require-trusted-types-for 'script'", &trusting()),
-        Variant::new("meta-no-report", &format!("{}{}", meta("").replace("'self' ", "").replace("; ", ""), shop())).hears(MARKED),
+        Variant::new(
+            "meta-no-report",
+            &format!("<meta http-equiv=content-security-policy content=\"connect-src {{{{BOARD}}}}\">{}", shop()),
+        )
+        .hears(MARKED),
+        Variant::new(
+            "meta-other-host-mute",
+            &format!(
+                "<meta http-equiv=content-security-policy content=\"script-src 'unsafe-inline' {{{{OTHER}}}}; connect-src {{{{BOARD}}}}\">{}",
+                elsewhere()
+            ),
+        )
+        .hears(MARKED),
         under("meta-short", &nonce, &nonced()).kind("text/html").ours(FILE),
         // Not a policy where it stands: report-only and sandbox are ignored in a `meta` element.
         Variant::new(

@@ -103,3 +103,12 @@ fn a_body_that_is_far_too_large_is_refused_before_it_is_sent() {
         .ask("POST /v26.0/123/events HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999\r\n\r\n");
     assert_eq!(read(&answer), (413, 1, false));
 }
+
+#[test]
+fn a_head_that_is_no_http_is_refused_before_it_is_a_request() {
+    let listener = listen(|_| {});
+    for head in ["nonsense\r\n\r\n", "POST /v26.0/123/events HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n"] {
+        let answer = Visitor::connect(listener.running.address()).ask(head);
+        assert_eq!((answer.status, answer.text()), (400, ""), "{}", answer.head);
+    }
+}

@@ -15,13 +15,13 @@ const EXPIRES: &str = "expires: Thu, 01 Dec 2094 16:00:00 GMT";
 const PRIVATE: &str = "cache-control: private, no-cache";
 const NO_STORE: &str = "cache-control: private, no-cache, no-store";
 
-/// What nginx is told beside it.
-const NGINX: &str = "x-accel-expires: 0";
-
 /// An ad click's identifier with the shape of Meta's.
 const CLICK: &str = "IwZXh0bgNhZW0BMABhZGlkAasVg1yQ2aQBHSx_k-9Q_aem_AbCdEf0123456789";
 
-/// What the site says, and what of it a page with an id says.
+/// Said of every page with an id, to nginx.
+const NGINX: &str = "x-accel-expires: 0";
+
+/// What the site says, and what of it a page with an id says beside [`NGINX`].
 const TABLE: &[(&[&str], &[&str])] = &[
     (&[], &[PRIVATE]),
     (&["cache-control: public, max-age=600"], &[PRIVATE]),
@@ -58,7 +58,7 @@ fn site() -> SocketAddr {
         while let Some(head) = talk.head() {
             let path = head.split(' ').nth(1).unwrap();
             let (kind, row) = path.split('?').next().unwrap().trim_start_matches('/').split_once('/').unwrap();
-            let fields: String = TABLE[row.parse::<usize>().unwrap()].0.iter().map(|line| format!("{line}\r\n")).collect();
+            let fields = TABLE[row.parse::<usize>().unwrap()].0.iter().flat_map(|line| [*line, "\r\n"]).collect::<String>();
             let (status, content, body) = match kind {
                 "page" | "locked" => ("200 OK", "text/html; charset=utf-8", "<!doctype html><title>Mug</title>A mug."),
                 "asset" => ("200 OK", "text/css", "p{}"),
@@ -115,9 +115,8 @@ fn assets_and_pages_without_an_id_keep_what_the_site_says() {
             let answer = inside.ask("GET", &format!("/{kind}/{number}"), lines);
             assert_eq!(answer.status, 200, "{kind} {said:?}");
             // A page for no navigation must not be given to one by a cache.
-            let apart = kind == "page";
             let more: &[&str] =
-                if apart { &["vary: accept, sec-fetch-dest, upgrade-insecure-requests, x-requested-with"] } else { &[] };
+                if kind == "page" { &["vary: accept, sec-fetch-dest, upgrade-insecure-requests, x-requested-with"] } else { &[] };
             assert_eq!(told(&answer.head), sorted(&[said, more].concat()), "{kind} {said:?}");
             assert!(tag_of(&answer).is_none() && cookies(&answer).is_empty(), "{kind} {said:?}");
         }

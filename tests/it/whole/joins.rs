@@ -227,6 +227,20 @@ fn a_back_end_that_names_no_browser_is_believed_to_mean_the_one_that_named_the_o
 }
 
 #[test]
+fn the_id_of_a_page_view_is_no_strangers_whatever_browser_the_back_end_names() {
+    let site = site();
+    let inside = Inside::start(site.address, "");
+    let now = inside.now();
+    let buyer = visit(&inside, &chrome());
+    inside.tell(&buyer.lines, &buyer.token, &[whole::tag_event(&buyer.page, "Lead", 1, now)]);
+    let mut event = sparse(&buyer.page, now, &json!({ "fbp": "fb.1.1774000000123.4242424242" }));
+    event["event_name"] = json!("Lead");
+    inside.reported(&[event, whole::purchase("after-the-lead", now)]);
+    inside.arrives("o.after-the-lead");
+    assert_eq!((inside.copies(&buyer.page).len(), inside.graph.taken().len()), (1, 2));
+}
+
+#[test]
 fn no_page_may_claim_the_ids_that_are_kept_for_back_ends() {
     let site = site();
     let inside = Inside::start(site.address, "");

@@ -33,6 +33,11 @@ fn site() -> Site {
                 }
                 "/nothing" => ("204 No Content", "", Vec::new()),
                 "/locked" => ("200 OK", "content-security-policy: default-src 'none'\r\n", page.into()),
+                "/named" => {
+                    ("200 OK", "content-security-policy: script-src 'unsafe-inline' http://shop.example\r\n", page.into())
+                }
+                "/foreign" => ("200 OK", "content-security-policy: script-src cdn.example 'sha256-AAAA'\r\n", page.into()),
+                "/amp" => ("200 OK", "", page.replace("<html>", "<html amp>").into()),
                 "/packed" => ("200 OK", "content-encoding: gzip\r\n", packed(page)),
                 _ => (
                     "200 OK",
@@ -115,6 +120,32 @@ fn a_packed_page_stays_packed_and_a_locked_one_stays_as_it_is() {
     assert_eq!(locked.status, 200);
     assert!(!locked.text().contains("data-cs"));
     assert_eq!(cookies(&locked), [""; 0]);
+}
+
+#[test]
+fn a_page_whose_policy_names_its_own_host_has_an_id_and_one_that_names_another_has_none() {
+    let inside = Inside::start(site().address, "");
+    assert!(tag_of(&inside.ask("GET", "/named", &chrome())).is_some());
+    assert!(tag_of(&inside.ask("GET", "/foreign", &chrome())).is_none());
+}
+
+#[test]
+fn a_page_that_a_service_worker_passes_on_is_a_page_view() {
+    let inside = Inside::start(site().address, "");
+    let empty = chrome().replace("dest: document", "dest: empty");
+    for mode in ["navigate", "same-origin"] {
+        let lines = format!("{}upgrade-insecure-requests: 1\r\n", empty.replace("mode: navigate", &format!("mode: {mode}")));
+        assert!(tag_of(&inside.ask("GET", "/mug", &lines)).is_some(), "{mode}");
+    }
+    // A script's own fetch of the same page.
+    assert!(tag_of(&inside.ask("GET", "/mug", &empty.replace("mode: navigate", "mode: cors"))).is_none());
+}
+
+#[test]
+fn an_amp_page_passes_byte_by_byte() {
+    let inside = Inside::start(site().address, "");
+    let page = inside.ask("GET", "/amp", &chrome());
+    assert_eq!(page.text(), "<!doctype html><html amp><head><title>Mug</title></head><body>A mug.</body></html>");
 }
 
 #[test]
