@@ -27,6 +27,8 @@ fn event(n: u64) -> NewEvent {
         visit: None,
         time: NOW.seconds(),
         body: "b".repeat(BODY),
+        fbp: None,
+        apart: None,
         state: NewState::Due,
     }
 }

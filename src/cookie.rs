@@ -80,6 +80,12 @@ pub fn payload(value: &str) -> Option<&str> {
     fits.then_some(payload)
 }
 
+/// Such a value without its fifth part, which the param builder adds and changes while the cookie stays the same one.
+pub fn bare(value: &str) -> &str {
+    let fifth = value.match_indices('.').nth(3);
+    fifth.and_then(|(at, _)| value.get(..at)).unwrap_or(value)
+}
+
 /// `Set-Cookie` of `_fbp` or `_fbc`: 90 days, readable by Meta's script.
 pub fn set_meta(name: &str, value: &str, host: &str, scheme: Scheme) -> String {
     set(name, value, META_SECONDS, host, scheme)
@@ -139,6 +145,12 @@ mod tests {
         assert_eq!(fbc_to_set(Some("fb.1.1.IwAR-_x.AQICAQMC"), Some("IwAR-_x"), now), None);
         assert_eq!(fbc_to_set(Some("fb.1.1.old"), Some("new"), now).as_deref(), Some("fb.1.1774000000123.new"));
         assert_eq!(fbc_to_set(None, Some("bad;Domain=evil"), now), None);
+    }
+
+    #[test]
+    fn the_param_builders_part_makes_no_other_cookie() {
+        assert_eq!(bare("fb.1.1774000000123.42.AQICAQMC"), "fb.1.1774000000123.42");
+        assert_eq!((bare("fb.1.1774000000123.42"), bare("")), ("fb.1.1774000000123.42", ""));
     }
 
     #[test]

@@ -74,6 +74,7 @@ metrics! {
         injections = "clicksieve_injections": "Page answers, by what was decided (injected, or why not); one in which no place was found counts under both";
         events = "clicksieve_events": "Conversion events taken, by source and decision";
         refused_events = "clicksieve_events_refused": "Conversion events refused, by reason";
+        graph_requests = "clicksieve_graph_requests": "Requests on the Graph-compatible listener, by edge and status";
         deliveries = "clicksieve_deliveries": "Events handed to a destination, by destination and outcome";
         reloads = "clicksieve_reloads": "Reloads, by what was loaded and outcome";
     }
@@ -83,6 +84,8 @@ metrics! {
         spool_due = "clicksieve_spool_due": "Events that wait for delivery";
         spool_held = "clicksieve_spool_held": "Events that wait for proof or consent";
         spool_parked = "clicksieve_spool_parked": "Events set aside for good";
+        records_unwritten = "clicksieve_records_unwritten": "Decision records that the disk refused, since the start";
+        visits_unwritten = "clicksieve_visits_unwritten": "Changes of visits that the disk refused, since the start";
     }
 }
 

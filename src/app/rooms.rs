@@ -74,6 +74,8 @@ pub(super) fn build(config: &Config, engines: &Engines, metrics: &Metrics, clock
             let collector = Arc::clone(&collector);
             Box::pin(async move { collector.graph(&head, body).await })
         }),
+        full: collect::too_many_connections(),
+        slow: collect::head_stalled(),
         body_limit: 4 * 1024 * 1024,
     };
     Rooms { shop: Door::Shop(shop), graph: Door::Graph(graph), bypass, delivery: delivery(config, engines, metrics, clock) }
@@ -92,6 +94,7 @@ fn collector(config: &Config, engines: &Engines, metrics: &Metrics, clock: &Cloc
         consent_required: config.consent_required,
         destinations: config.destinations.iter().map(destination).collect(),
         user: user::Settings { default_country_code: config.phone_country_code.clone() },
+        graph_per_minute: config.limits.graph_requests_per_minute,
         ..collect::Settings::default()
     };
     Collector::new(

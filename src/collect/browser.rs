@@ -183,6 +183,7 @@ impl Post<'_> {
             user_data: self.user_data.clone(),
             custom_data: parse::clean_custom(params, &mut stripped),
             extra: Map::new(),
+            request: Map::new(),
         };
         if let Some(referrer) = text("ref") {
             event.extra.insert("referrer_url".to_owned(), Value::from(parse::clean_link(referrer, &mut stripped)));
@@ -204,6 +205,7 @@ impl Post<'_> {
             landing: Some(Arc::new(reopen::landing(&self.token))),
             joined_by: self.visit.is_some().then_some("token"),
             fired: text("pixel") == Some("fired"),
+            fbp: event.user_data.get("fbp").and_then(Value::as_str).map(str::to_owned),
             network: self.room.sources.network(self.peer),
             agent: self.room.sources.agent(agent),
             destinations: self.destinations(item),
@@ -220,7 +222,7 @@ impl Post<'_> {
 
     /// The id both halves agree on; `None` where the tag's differs from what the token proves.
     fn id_of(&self, item: &Value, event: &Event) -> Option<EventId> {
-        let claimed = event.id.clone()?;
+        let claimed = event.id.clone().filter(|id| !id.is_back_ends())?;
         if item.get("own").and_then(Value::as_bool) == Some(true) {
             return Some(claimed);
         }

@@ -11,7 +11,9 @@ use uuid::Uuid;
 use crate::clock::UnixMillis;
 use crate::collect::Collector;
 use crate::collect::Destination;
+use crate::collect::graph;
 use crate::collect::reply::Refusal;
+use crate::cookie;
 use crate::event::Event;
 use crate::event::EventId;
 use crate::event::Source;
@@ -49,6 +51,8 @@ pub(super) struct Case {
     pub(super) joined_by: Option<&'static str>,
     /// The page's own Pixel has sent its copy.
     pub(super) fired: bool,
+    /// The `_fbp` of who reports it: the browser's own, or the one that the back end named.
+    pub(super) fbp: Option<String>,
     pub(super) network: Network,
     pub(super) agent: Arc<Agent>,
     pub(super) destinations: Vec<Destination>,
@@ -70,8 +74,8 @@ impl Collector {
             return Ok(());
         }
         for case in cases {
-            let external = case.event.user_data.get("external_id").and_then(Value::as_str);
-            if let (Some(visit), Some(external)) = (&case.visit, external) {
+            for (visit, external) in case.visit.iter().flat_map(|visit| graph::externals(&case.event).map(move |id| (visit, id)))
+            {
                 self.visits.link_external(visit.id, external);
             }
         }
@@ -82,8 +86,10 @@ impl Collector {
             .collect();
         let taken = self.spool.commit(now, rows).await?;
         for (mut record, taken) in records.into_iter().zip(taken) {
-            if matches!(taken, Taken::Copy(_)) {
-                record.decision = "copy".into();
+            match taken {
+                Taken::New => {}
+                Taken::Copy(_) => record.decision = "copy".into(),
+                Taken::Apart(id) => record.instead_of = Some(std::mem::replace(&mut record.event_id, id.text().to_owned())),
             }
             let source = record.source.map_or("", Source::name);
             self.metrics.events.with(&[("source", source), ("decision", &record.decision)]).inc();
@@ -149,6 +155,8 @@ impl Collector {
             visit: visit.map(|visit| visit.id),
             time: case.event.time,
             body: Value::Object(body).to_string(),
+            fbp: case.fbp.as_deref().map(|fbp| cookie::bare(fbp).to_owned()),
+            apart: case.id.apart().filter(|_| case.event.source == Source::Backend),
             state,
         };
         (row, record)

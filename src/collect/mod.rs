@@ -4,8 +4,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -20,6 +18,10 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::clock::UnixMillis;
+use crate::collect::graph::Caps;
+use crate::collect::reply::Refusal;
+use crate::collect::window::MINUTE;
+use crate::collect::window::Window;
 use crate::event::user;
 use crate::facts::Sources;
 use crate::inject::tag;
@@ -36,6 +38,7 @@ mod decide;
 mod graph;
 mod reopen;
 mod reply;
+mod window;
 
 /// A place events go to, as the collector sees it.
 #[derive(Clone, Debug)]
@@ -63,6 +66,12 @@ pub struct Settings {
     pub body_limit: usize,
     /// The largest body of the Graph-compatible door: 4 MiB, 1,000 events of 4 KiB.
     pub graph_body_limit: usize,
+    /// The most requests of one destination's key per minute: 200 a second, more than a shop whose back end reports each
+    /// event by itself has at its peak, and far less than a client that repeats itself without end.
+    pub graph_per_minute: u32,
+    /// The most requests with wrong keys per minute that are told so; further ones are told to wait. A misconfigured back
+    /// end sends what it would send with the right key.
+    pub graph_refused_per_minute: u32,
     /// The most items of one post of the tag: a page sends a handful.
     pub items: usize,
     /// How long a page token proves its view; after it events are taken as unproven.
@@ -84,6 +93,8 @@ impl Default for Settings {
             destinations: Vec::new(),
             body_limit: 64 << 10,
             graph_body_limit: 4 << 20,
+            graph_per_minute: 12_000,
+            graph_refused_per_minute: 600,
             items: 64,
             token_life: Duration::from_hours(24),
             token_grace: Duration::from_hours(7 * 24),
@@ -105,7 +116,21 @@ pub struct Collector {
     metrics: Metrics,
     clock: Clock,
     /// Posts of a visit in its current minute; bounded, so that a flood of visits costs no memory.
-    posts: Cache<Uuid, Arc<Mutex<(UnixMillis, u32)>>>,
+    posts: Cache<Uuid, Arc<Window>>,
+    caps: Caps,
+}
+
+/// The body of a request as far as it came.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// All of it.
+    Whole(Bytes),
+    /// It is larger than the door takes.
+    TooLarge,
+    /// It did not come in time.
+    Stalled,
+    /// It broke off, or its framing is wrong.
+    Broken,
 }
 
 impl std::fmt::Debug for Collector {
@@ -113,8 +138,6 @@ impl std::fmt::Debug for Collector {
         out.debug_struct("Collector").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
-
-const MINUTE: Duration = Duration::from_mins(1);
 
 impl Collector {
     /// A collector over the engines of the process.
@@ -131,7 +154,8 @@ impl Collector {
         clock: Clock,
     ) -> Self {
         let posts = Cache::builder().max_capacity(100_000).time_to_idle(MINUTE).build();
-        Self { settings, policy, sources, visits, spool, ledger, keys, metrics, clock, posts }
+        let caps = Caps::new(settings.destinations.len());
+        Self { settings, policy, sources, visits, spool, ledger, keys, metrics, clock, posts, caps }
     }
 
     /// Answers `POST {prefix}/e`, the tag's post. `peer` is the visitor's address through trusted proxies.
@@ -143,11 +167,14 @@ impl Collector {
     }
 
     /// Answers everything on the Graph-compatible listener, always with Graph-shaped JSON.
-    pub async fn graph(&self, head: &Parts, body: Bytes) -> Response<Full<Bytes>> {
-        graph::answer(self, head, &body).await.unwrap_or_else(|refusal| {
+    pub async fn graph(&self, head: &Parts, body: Body) -> Response<Full<Bytes>> {
+        let (edge, answer) = graph::answer(self, head, body).await;
+        let answer = answer.unwrap_or_else(|refusal| {
             self.metrics.refused_events.with(&[("reason", refusal.reason)]).inc();
             refusal.to_graph(&graph::trace())
-        })
+        });
+        self.metrics.graph_requests.with(&[("edge", edge), ("status", answer.status().as_str())]).inc();
+        answer
     }
 
     /// Answers `GET {prefix}/t.js` and `{prefix}/s.js`, the tag's scripts.
@@ -165,14 +192,19 @@ impl Collector {
 
     /// Whether a visit may post once more in this minute.
     fn may_post(&self, visit: Uuid, now: UnixMillis) -> bool {
-        let window = self.posts.get_with(visit, || Arc::new(Mutex::new((now, 0))));
-        let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.since(window.0) >= MINUTE {
-            *window = (now, 0);
-        }
-        window.1 = window.1.saturating_add(1);
-        window.1 <= self.settings.posts_per_minute
+        let window = self.posts.get_with(visit, Arc::default);
+        window.admit(now, self.settings.posts_per_minute).is_ok()
     }
+}
+
+/// What the Graph-compatible listener says to a connection that is one too many, as bytes on the wire.
+pub fn too_many_connections() -> Bytes {
+    Refusal::new(503, "connections", 2, "too many connections; try again later").to_wire(&graph::trace())
+}
+
+/// What it says where a request's head does not come in time, likewise.
+pub fn head_stalled() -> Bytes {
+    Refusal::new(408, "head_stalled", 2, "the request did not arrive in time").to_wire(&graph::trace())
 }
 
 /// Whether a list of codings takes gzip (RFC 9110 section 12.5.3); a weight of zero forbids it.

@@ -140,6 +140,8 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Bytes of the spool's file.
     pub spool_bytes: u64,
+    /// Requests of one destination's key at the Graph-compatible listener per minute.
+    pub graph_requests_per_minute: u32,
 }
 
 /// What is plainly proxied: not scored, not injected.

@@ -196,6 +196,7 @@ fn limits(section: &Section<'_>) -> Limits {
         connections: count("connections", 10_000),
         connections_per_address: count("connections_per_address", 1_024),
         spool_bytes: section.parsed("spool_bytes", "a size such as `1GiB`", value::size).unwrap_or(GIB),
+        graph_requests_per_minute: u32::try_from(count("graph_requests_per_minute", 12_000)).unwrap_or(u32::MAX),
     };
     section.finish();
     limits

@@ -162,6 +162,8 @@ fn event(destination: &str, id: &str, time: u64) -> NewEvent {
         visit: None,
         time,
         body,
+        fbp: None,
+        apart: None,
         state: NewState::Due,
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
+use serde_json::Map;
+use serde_json::Value;
 use tokio::sync::watch;
 use tracing::debug;
 use tracing::error;
@@ -46,10 +48,23 @@ pub(crate) struct Worker {
 enum Gate {
     /// As often as there is something to send.
     Open,
-    /// Not before this moment.
-    Wait(UnixMillis),
-    /// It takes nothing; one event is tried from this moment on.
-    Paused(UnixMillis),
+    /// Not before this wait is over.
+    Wait(Wait),
+    /// It takes nothing; one event is tried once this wait is over.
+    Paused(Wait),
+}
+
+/// A wait from one moment to another; over, too, when the clock was set back to before it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wait {
+    from: UnixMillis,
+    to: UnixMillis,
+}
+
+impl Wait {
+    fn lasts(self, now: UnixMillis) -> bool {
+        (self.from..self.to).contains(&now)
+    }
 }
 
 /// The outcomes as they are counted.
@@ -136,7 +151,7 @@ impl Worker {
     async fn turn(&mut self, stop: &watch::Receiver<bool>) -> Result<bool, SpoolError> {
         let now = self.shared.clock.now();
         let limit = match self.gate {
-            Gate::Wait(until) | Gate::Paused(until) if now < until => return Ok(false),
+            Gate::Wait(wait) | Gate::Paused(wait) if wait.lasts(now) => return Ok(false),
             Gate::Paused(_) => 1,
             Gate::Open | Gate::Wait(_) => self.shared.settings.batch,
         };
@@ -176,7 +191,7 @@ impl Worker {
 
     /// Sends a batch; halves it as long as Meta refuses it for one event's sake.
     async fn deliver(&mut self, batch: Vec<DueEvent>, stop: &watch::Receiver<bool>) -> Result<(), SpoolError> {
-        let mut parts = vec![batch];
+        let mut parts = by_request(batch);
         while let Some(mut part) = parts.pop() {
             if *stop.borrow() {
                 parts.push(part);
@@ -206,7 +221,9 @@ impl Worker {
 
     /// Sends one request and sorts what comes of it.
     async fn ask(&mut self, part: &[DueEvent]) -> Reply {
-        match self.client.send(part.iter().map(|event| event.body.as_str())).await {
+        let parted: Vec<_> = part.iter().map(|event| payload::parted(&event.body)).collect();
+        let said = parted.first().map(|(_, said)| said.clone()).unwrap_or_default();
+        match self.client.send(parted.iter().map(|(event, _)| event.as_ref()), &said).await {
             Ok(exchange) => {
                 if exchange.version_warning.is_some() && exchange.version_warning != self.warned_of {
                     let warning = exchange.version_warning.as_deref().unwrap_or_default();
@@ -231,8 +248,10 @@ impl Worker {
             }
             Reply::Retry { reason, after } => {
                 let wait = self.backoff.next(after);
-                let until = self.shared.clock.now().plus(wait);
-                self.gate = if matches!(self.gate, Gate::Paused(_)) { Gate::Paused(until) } else { Gate::Wait(until) };
+                let from = self.shared.clock.now();
+                let until = from.plus(wait);
+                let closed = Wait { from, to: until };
+                self.gate = if matches!(self.gate, Gate::Paused(_)) { Gate::Paused(closed) } else { Gate::Wait(closed) };
                 let wait = wait.as_secs_f32();
                 warn!(destination = %self.destination, reason, wait, events = part.len(), "the destination did not take events; they wait");
                 Step::Wait(until, reason)
@@ -271,7 +290,8 @@ impl Worker {
             self.counts.paused.inc();
             error!(destination = %self.destination, reason, "{advice}");
         }
-        self.gate = Gate::Paused(self.shared.clock.now().plus(self.shared.settings.probe));
+        let from = self.shared.clock.now();
+        self.gate = Gate::Paused(Wait { from, to: from.plus(self.shared.settings.probe) });
         Step::Rest
     }
 
@@ -330,4 +350,18 @@ impl Worker {
             }
         }
     }
+}
+
+/// The events in parts that may share a request: those whose own requests said the same for all their events. The part of
+/// the oldest event stands last, as it is to go first.
+fn by_request(batch: Vec<DueEvent>) -> Vec<Vec<DueEvent>> {
+    let mut parts: Vec<(Map<String, Value>, Vec<DueEvent>)> = Vec::new();
+    for event in batch {
+        let (_, said) = payload::parted(&event.body);
+        match parts.iter_mut().find(|(known, _)| *known == said) {
+            Some((_, part)) => part.push(event),
+            None => parts.push((said, vec![event])),
+        }
+    }
+    parts.into_iter().rev().map(|(_, part)| part).collect()
 }

@@ -14,6 +14,13 @@ pub mod user;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventId(Box<str>);
 
+/// How the ids begin that no browser may claim.
+const APART: &str = "backend.";
+
+/// The key of a stored event body under which stands what its request said for all its events (`test_event_code` and its
+/// like); no part of the event itself.
+pub const REQUEST: &str = "~request";
+
 impl EventId {
     /// The longest id that is taken.
     pub const LONGEST: usize = 128;
@@ -28,6 +35,17 @@ impl EventId {
     /// the same event. An order id that is too long or not visible ASCII gives none.
     pub fn of_order(order: &str) -> Option<Self> {
         Self::parse(&format!("o.{order}"))
+    }
+
+    /// The id of a back end's event whose own id a stranger's browser has spent: `backend.<id>`. None where it would be too
+    /// long.
+    pub fn apart(&self) -> Option<Self> {
+        Self::parse(&format!("{APART}{}", self.0))
+    }
+
+    /// Whether only back ends may use it.
+    pub fn is_back_ends(&self) -> bool {
+        self.0.starts_with(APART)
     }
 
     /// Takes an id as a client sends it.
@@ -94,6 +112,8 @@ pub struct Event {
     pub custom_data: Map<String, Value>,
     /// Further known keys that go along as they are (`opt_out`, `data_processing_options`, `referrer_url`, …).
     pub extra: Map<String, Value>,
+    /// What the request that brought it says for all its events.
+    pub request: Map<String, Value>,
 }
 
 impl Event {
@@ -116,6 +136,15 @@ mod tests {
         let page = Uuid::from_u128(7);
         assert_eq!(EventId::of_page(page, 1).text(), "00000000000000000000000000000007");
         assert_eq!(EventId::of_page(page, 3).text(), "00000000000000000000000000000007.3");
+    }
+
+    #[test]
+    fn an_id_apart_is_told_from_those_that_browsers_use() {
+        let order = EventId::of_order("A-100").unwrap();
+        let apart = order.apart().unwrap();
+        assert_eq!(apart.text(), "backend.o.A-100");
+        assert!(apart.is_back_ends() && !order.is_back_ends());
+        assert_eq!(EventId::of_order(&"9".repeat(126)).unwrap().apart(), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
+use http::StatusCode;
 use http::header;
 
 use crate::inject::plan::Coding;
@@ -30,6 +31,18 @@ pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|field| field.to_str().ok());
     accepts.into_iter().any(|field| field.to_ascii_lowercase().contains("text/html"))
         && !headers.get("x-requested-with").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"xmlhttprequest"))
+}
+
+/// What [`is_navigation`] reads, as `Vary` names it.
+const READ: HeaderValue = HeaderValue::from_static("accept, sec-fetch-dest, upgrade-insecure-requests, x-requested-with");
+
+/// Marks a page that went to no navigation: a cache must not give it to one (RFC 9111, section 4.1), or a robot's copy
+/// without the tag would be everybody's for as long as the site lets pages be kept.
+pub fn tell_apart(status: StatusCode, headers: &mut HeaderMap) {
+    let html = |field: &HeaderValue| field.as_bytes().get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/html"));
+    if status == StatusCode::OK && headers.get(header::CONTENT_TYPE).is_some_and(html) {
+        headers.append(header::VARY, READ);
+    }
 }
 
 /// Asks the site for a whole, fresh page in a coding that can be injected, never one that the visitor did not offer.
@@ -83,8 +96,8 @@ pub fn rewrite_head(headers: &mut HeaderMap, injection: &Injection, _snippet_len
 
 /// Makes an answer one visitor's alone: no shared cache may keep it, and a browser asks again before it shows it again.
 /// A `no-store` of the site stays. Fields that speak to one kind of cache and outrank `Cache-Control` there go: targeted
-/// ones (RFC 9213 has them end in `-Cache-Control`) and their forerunners. nginx is told in its own words, as it is often
-/// told to ignore everybody else's (`proxy_ignore_headers`).
+/// ones (RFC 9213 has them end in `-Cache-Control`) and their forerunners. nginx is told in its own words, too, as it is
+/// often told to ignore everybody else's (`proxy_ignore_headers`).
 pub fn keep_from_caches(headers: &mut HeaderMap) {
     const FOR_CACHES: [&str; 5] = ["age", "expires", "pragma", "surrogate-control", "edge-control"];
     for name in FOR_CACHES {
@@ -133,6 +146,21 @@ mod tests {
     }
 
     #[test]
+    fn a_page_for_no_navigation_varies_by_what_makes_one() {
+        for (status, kind, marked) in [
+            (StatusCode::OK, "Text/HTML; charset=utf-8", true),
+            (StatusCode::OK, "text/css", false),
+            (StatusCode::NOT_FOUND, "text/html", false),
+        ] {
+            let mut headers = fields(&[("content-type", kind), ("vary", "cookie")]);
+            tell_apart(status, &mut headers);
+            let all: Vec<&HeaderValue> = headers.get_all("vary").iter().collect();
+            assert_eq!(all.contains(&&READ), marked, "{status} {kind}");
+            assert_eq!(all[0], "cookie");
+        }
+    }
+
+    #[test]
     fn gzip_is_asked_for_only_if_the_visitor_offers_it() {
         for (offer, asked) in [("br, gzip;q=0.5", "gzip"), ("gzip;q=0, *", "identity"), ("br", "identity"), ("*", "gzip")] {
             let mut headers = fields(&[("accept-encoding", offer), ("range", "bytes=0-1"), ("if-none-match", "\"a\"")]);
@@ -154,7 +182,9 @@ mod tests {
         ]);
         let injection = Injection { way: Way::External, coding: Coding::Gzip, beacon: true, charset: Charset::Head };
         rewrite_head(&mut headers, &injection, 10);
-        let left = [("cache-control", "private, no-cache, no-store"), ("content-encoding", "gzip"), ("x-accel-expires", "0")];
-        assert_eq!(headers, fields(&left));
+        assert_eq!(
+            headers,
+            fields(&[("cache-control", "private, no-cache, no-store"), ("content-encoding", "gzip"), ("x-accel-expires", "0")])
+        );
     }
 }

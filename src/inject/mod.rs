@@ -20,6 +20,7 @@ pub use head::is_navigation;
 pub use head::keep_from_caches;
 pub use head::prepare_request;
 pub use head::rewrite_head;
+pub use head::tell_apart;
 pub use plan::Charset;
 pub use plan::Coding;
 pub use plan::Injection;

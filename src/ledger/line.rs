@@ -55,6 +55,7 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ("event", "attempt", "Number of the delivery attempt, from 1"),
     ("event", "outcome", "What became of the attempt or the event, as a code"),
     ("event", "joined_by", "What joined it to its visit: `token`, `event_id`, `order`, `fbp`, `fbc`, `external_id`, `client`"),
+    ("event", "instead_of", "The id it would have had, which another browser's event had spent before (docs/events.md)"),
 ];
 
 /// A record as the ring keeps it, with its line.
@@ -122,6 +123,7 @@ fn event_fields(event: &EventRecord, put: &mut impl FnMut(&str, Value)) {
     put("attempt", json!(event.attempt));
     put("outcome", json!(event.outcome));
     put("joined_by", json!(event.joined_by));
+    put("instead_of", json!(event.instead_of));
     put("utm_content", json!(event.utm_content.as_deref().map(clean::masked)));
     put("rules", json!(event.rules));
     put("mode", json!(event.mode));

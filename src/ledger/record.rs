@@ -90,6 +90,8 @@ pub struct EventRecord {
     pub outcome: Option<Cow<'static, str>>,
     /// What joined it to its visit: `token`, `event_id`, `order`, `fbp`, `fbc`, `external_id`, `client`.
     pub joined_by: Option<Cow<'static, str>>,
+    /// The id it would have had, which another browser's event had spent before.
+    pub instead_of: Option<String>,
     /// The visit's `utm_content`.
     pub utm_content: Option<String>,
     /// The digest of the rules that decided.

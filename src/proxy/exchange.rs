@@ -92,6 +92,8 @@ impl Exchange {
             Plan::Pass(why) => {
                 if self.navigation {
                     self.shop.counts.metrics.injections.with(&[("outcome", why.name())]).inc();
+                } else {
+                    inject::tell_apart(head.status, &mut head.headers);
                 }
                 // A redirect is where most ad clicks land first; whatever else passes is left as the site sent it.
                 if head.status.is_redirection() && head.status != StatusCode::NOT_MODIFIED && self.is_click() {

@@ -38,10 +38,6 @@ use crate::telemetry::Metrics;
 
 /// How long a thread rests when no connection can be accepted, as when files have run out.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
-/// The answer to a connection that is one too many.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n";
-/// The answer to a head that takes too long.
-const SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// A listener with its threads.
 #[derive(Debug)]
@@ -176,7 +172,7 @@ impl Post {
                     let Some(ticket) = self.admission.admit(peer.ip()) else {
                         self.counts.full.inc();
                         // Best effort: a full socket buffer on a new connection is not worth waiting for.
-                        let _ = stream.try_write(FULL);
+                        let _ = stream.try_write(room.door().full());
                         continue;
                     };
                     let held: (Ticket, Option<Ticket>) = (ticket, here.admit(peer.ip()));
@@ -260,7 +256,7 @@ async fn converse(
         Ended::Late if connection.is_over(Wait::Head) => {
             if let Some(parts) = http.into_parts().filter(|parts| !parts.read_buf.is_empty()) {
                 counts.slow.inc();
-                let _ = parts.io.stream().try_write(SLOW);
+                let _ = parts.io.stream().try_write(room.door().slow());
             }
         }
         Ended::Done(Ok(())) | Ended::Late => {}

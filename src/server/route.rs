@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use bytes::BytesMut;
 use http::Method;
 use http::Request;
 use http::Response;
 use http::request::Parts;
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use http_body_util::Full;
 use http_body_util::LengthLimitError;
@@ -19,6 +21,7 @@ use http_body_util::Limited;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
+use crate::collect::Body;
 use crate::proxy;
 use crate::proxy::Bypass;
 use crate::proxy::ConnectionState;
@@ -34,8 +37,8 @@ pub type Answering = Pin<Box<dyn Future<Output = Response<Full<Bytes>>>>>;
 pub type Browser = Arc<dyn Fn(Parts, Option<IpAddr>, Bytes) -> Answering + Send + Sync>;
 /// Gives the tag.
 pub type Script = Arc<dyn Fn(&Parts) -> Response<Full<Bytes>> + Send + Sync>;
-/// Takes events from a back end: head, body.
-pub type Graph = Arc<dyn Fn(Parts, Bytes) -> Answering + Send + Sync>;
+/// Takes events from a back end: head, and the body as far as it came, since trouble with it is told in that room's words.
+pub type Graph = Arc<dyn Fn(Parts, Body) -> Answering + Send + Sync>;
 
 /// What stands behind a listener; each thread builds its own room from it.
 #[derive(Clone)]
@@ -70,8 +73,35 @@ pub struct ShopDoor {
 pub struct GraphDoor {
     /// Every request.
     pub graph: Graph,
+    /// What is said to a connection that is one too many, as bytes on the wire.
+    pub full: Bytes,
+    /// What is said where a head takes too long, likewise.
+    pub slow: Bytes,
     /// The largest body it takes, in bytes.
     pub body_limit: usize,
+}
+
+/// The answer to a visitor's connection that is one too many.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n";
+/// The answer to a visitor's head that takes too long.
+const SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+impl Door {
+    /// What is said to a connection that is one too many.
+    pub(super) fn full(&self) -> &[u8] {
+        match self {
+            Self::Shop(_) => FULL,
+            Self::Graph(graph) => &graph.full,
+        }
+    }
+
+    /// What is said where a head takes too long.
+    pub(super) fn slow(&self) -> &[u8] {
+        match self {
+            Self::Shop(_) => SLOW,
+            Self::Graph(graph) => &graph.slow,
+        }
+    }
 }
 
 impl fmt::Debug for Door {
@@ -106,17 +136,19 @@ impl Room {
         Self { door, proxy, event_body }
     }
 
+    /// The door that leads here.
+    pub(super) fn door(&self) -> &Door {
+        &self.door
+    }
+
     /// Answers one request.
     pub async fn answer(&self, connection: &Arc<ConnectionState>, request: Request<Incoming>) -> Response<ProxyBody> {
         let (head, body) = request.into_parts();
         match (&self.door, &self.proxy) {
             (Door::Shop(shop), Some(proxy)) => self.shop(shop, proxy, connection, head, body).await,
             (Door::Graph(graph), _) => {
-                let without_body = head.method == Method::HEAD;
-                match self.read(body, graph.body_limit).await {
-                    Ok(body) => (graph.graph)(head, body).await.map(ProxyBody::Full),
-                    Err(kind) => reply::answer(kind, without_body),
-                }
+                let body = timeout(self.event_body, swallowed(body, graph.body_limit)).await.unwrap_or(Body::Stalled);
+                (graph.graph)(head, body).await.map(ProxyBody::Full)
             }
             (Door::Shop(_), None) => reply::answer(Kind::NotFound, head.method == Method::HEAD),
         }
@@ -159,6 +191,33 @@ impl Room {
             Err(_) => Err(Kind::BodyStalled),
         }
     }
+}
+
+/// How many times the limit is read and dropped before a body is left unread.
+const SWALLOWED: usize = 4;
+
+/// A body of at most `limit` bytes. One that is somewhat larger is read to its end all the same: who is answered while still
+/// writing, and then cut off, sees a broken connection instead of the answer.
+async fn swallowed(mut body: Incoming, limit: usize) -> Body {
+    let most = limit.saturating_mul(SWALLOWED);
+    let (mut whole, mut size) = (BytesMut::new(), 0_usize);
+    if body.size_hint().lower() > u64::try_from(most).unwrap_or(u64::MAX) {
+        return Body::TooLarge;
+    }
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return Body::Broken };
+        let Ok(data) = frame.into_data() else { continue };
+        size = size.saturating_add(data.len());
+        if size > most {
+            return Body::TooLarge;
+        }
+        if size > limit {
+            whole = BytesMut::new();
+        } else {
+            whole.extend_from_slice(&data);
+        }
+    }
+    if size > limit { Body::TooLarge } else { Body::Whole(whole.freeze()) }
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -9,6 +9,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::clock::UnixMillis;
+use crate::event::EventId;
+use crate::event::REQUEST;
 use crate::event::Source;
 
 use super::SpoolError;
@@ -31,6 +33,16 @@ struct First {
     state: i64,
     source: i64,
     attempts: u32,
+    fbp: Option<String>,
+}
+
+/// Whom a new event meets under its ids.
+enum Met {
+    Nobody,
+    /// The event it is a copy of.
+    First(First),
+    /// Only what another browser reported; the id to be taken under.
+    Stranger(EventId),
 }
 
 /// The columns that the state of a new event fills.
@@ -45,19 +57,28 @@ struct Columns<'a> {
 
 impl Keeper {
     pub(super) fn commit(&mut self, now: UnixMillis, events: &[NewEvent]) -> Result<Vec<Taken>, SpoolError> {
+        self.saw(now);
         self.check_room(events.iter().map(|event| event.body.len()).sum())?;
         events.iter().map(|event| self.take(now, event)).collect()
     }
 
     fn take(&mut self, now: UnixMillis, event: &NewEvent) -> Result<Taken, SpoolError> {
-        let Some(first) = self.first_of(event)? else {
-            let row = self.insert(now, event)?;
-            self.mark(event, row)?;
-            return Ok(Taken::New);
+        let first = match self.meet(event)? {
+            Met::First(first) => first,
+            Met::Nobody => {
+                let row = self.insert(now, event)?;
+                self.mark(event, row)?;
+                return Ok(Taken::New);
+            }
+            Met::Stranger(id) => return self.take_apart(now, event, id),
         };
         let from_backend = event.source == Source::Backend && first.source == source_code(Source::Browser);
         let wanted = event.state != NewState::Suppressed;
         self.mark(event, first.row)?;
+        if from_backend && first.fbp.is_some() {
+            // From now on a back end stands for it too: whoever comes later, it is no stranger's.
+            self.run("UPDATE events SET fbp = NULL WHERE row = ?1", params![first.row])?;
+        }
         if from_backend && wanted {
             if first.state == SUPPRESSED {
                 self.overtake(now, event, first.row)?;
@@ -74,30 +95,47 @@ impl Keeper {
         }))
     }
 
-    /// The event one of whose ids this one has; its own id before its aliases.
-    fn first_of(&self, event: &NewEvent) -> Result<Option<First>, SpoolError> {
-        let mut query = self.connection.prepare_cached(
-            "SELECT events.row, state, source, attempts FROM marks JOIN events ON events.row = marks.row
-             WHERE marks.destination = ?1 AND marks.name = ?2 AND marks.id = ?3",
-        )?;
+    /// Takes a back end's event whose id another browser has spent, under its id apart. Its other ids stay as they are.
+    fn take_apart(&mut self, now: UnixMillis, event: &NewEvent, id: EventId) -> Result<Taken, SpoolError> {
+        let body = renamed(&event.body, id.text()).unwrap_or_else(|| event.body.clone());
+        let event = NewEvent { id: id.clone(), body, ..event.clone() };
+        let row = self.insert(now, &event)?;
+        self.mark(&event, row)?;
+        Ok(Taken::Apart(id))
+    }
+
+    /// Looks for an event that has one of this one's ids; its own id before its aliases. What a browser reported whose
+    /// `_fbp` is not the one that the back end names is another's: whoever guesses an order's number can spend its id. Then
+    /// the id apart counts, under which the back end may have reported it before.
+    fn meet(&self, event: &NewEvent) -> Result<Met, SpoolError> {
+        let mut spent = None;
         for id in std::iter::once(&event.id).chain(&event.aliases) {
-            let found = query
-                .query_row(params![event.destination, event.name, id.text()], |row| {
-                    Ok(First { row: row.get(0)?, state: row.get(1)?, source: row.get(2)?, attempts: row.get(3)? })
-                })
-                .optional()?;
-            if found.is_some() {
-                return Ok(found);
+            match self.marked(event, id)? {
+                Some(first) if event.apart.is_some() && is_strangers(&first, event) => spent = event.apart.as_ref(),
+                Some(first) => return Ok(Met::First(first)),
+                None => {}
             }
         }
-        Ok(None)
+        let Some(apart) = spent else { return Ok(Met::Nobody) };
+        Ok(self.marked(event, apart)?.map_or_else(|| Met::Stranger(apart.clone()), Met::First))
+    }
+
+    fn marked(&self, event: &NewEvent, id: &EventId) -> Result<Option<First>, SpoolError> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT events.row, state, source, attempts, fbp FROM marks JOIN events ON events.row = marks.row
+             WHERE marks.destination = ?1 AND marks.name = ?2 AND marks.id = ?3",
+        )?;
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok(First { row: row.get(0)?, state: row.get(1)?, source: row.get(2)?, attempts: row.get(3)?, fbp: row.get(4)? })
+        };
+        Ok(query.query_row(params![event.destination, event.name, id.text()], read).optional()?)
     }
 
     fn insert(&mut self, now: UnixMillis, event: &NewEvent) -> Result<i64, SpoolError> {
         let columns = columns(now, event);
         self.run(
-            "INSERT INTO events (destination, name, id, source, visit, time, state, at, until, after, replay_on, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            "INSERT INTO events (destination, name, id, source, visit, time, state, at, until, after, replay_on, body, fbp)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             params![
                 event.destination,
                 event.name,
@@ -111,6 +149,7 @@ impl Keeper {
                 columns.after,
                 columns.replay_on,
                 columns.body,
+                event.fbp,
             ],
         )?;
         if columns.state == DUE {
@@ -198,12 +237,24 @@ fn source_code(source: Source) -> i64 {
     }
 }
 
-/// The first copy's body with the keys of `user_data` and `custom_data` that only the later one has. `None` where
-/// either is no JSON object.
+fn is_strangers(first: &First, event: &NewEvent) -> bool {
+    let browsers = first.source == source_code(Source::Browser) && event.source == Source::Backend;
+    browsers && matches!((&first.fbp, &event.fbp), (Some(first), Some(named)) if first != named)
+}
+
+/// A body under another id.
+fn renamed(body: &str, id: &str) -> Option<String> {
+    let mut body: Map<String, Value> = serde_json::from_str(body).ok()?;
+    body.insert("event_id".to_owned(), Value::from(id));
+    serde_json::to_string(&body).ok()
+}
+
+/// The first copy's body with the keys of `user_data` and `custom_data` that only the later one has, and with what the
+/// later one's request says. `None` where either is no JSON object.
 fn merged(first: &str, later: &str) -> Option<String> {
     let mut body: Map<String, Value> = serde_json::from_str(first).ok()?;
     let later: Map<String, Value> = serde_json::from_str(later).ok()?;
-    for part in ["user_data", "custom_data"] {
+    for part in ["user_data", "custom_data", REQUEST] {
         let Some(Value::Object(more)) = later.get(part) else { continue };
         if let Value::Object(known) = body.entry(part).or_insert_with(|| Value::Object(Map::new())) {
             for (key, value) in more {

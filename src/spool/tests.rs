@@ -35,6 +35,8 @@ fn event(id: &str, source: Source, state: NewState) -> NewEvent {
         visit: Some(VISIT),
         time: NOW.seconds(),
         body: format!(r#"{{"event_id":"{id}","user_data":{{"fbp":"a"}}}}"#),
+        fbp: None,
+        apart: None,
         state,
     }
 }
@@ -62,7 +64,46 @@ fn crashed(folder: &Path, log_bytes: Option<usize>) -> (TempDir, Spool) {
 }
 
 async fn take(spool: &Spool, event: NewEvent) -> Taken {
-    spool.commit(NOW, vec![event]).await.unwrap()[0]
+    spool.commit(NOW, vec![event]).await.unwrap().remove(0)
+}
+
+/// An event of one browser, as either half reports it.
+fn of(fbp: &str, id: &str, source: Source) -> NewEvent {
+    let given = event(id, source, NewState::Due);
+    let apart = given.id.apart().filter(|_| source == Source::Backend);
+    NewEvent { fbp: Some(fbp.to_owned()), apart, ..given }
+}
+
+#[tokio::test]
+async fn an_id_that_a_stranger_has_spent_is_taken_apart_and_only_once() {
+    let (_folder, spool) = fresh();
+    let apart = EventId::parse("backend.o.1").unwrap();
+    assert_eq!(take(&spool, of("stranger", "o.1", Source::Browser)).await, Taken::New);
+    // The buyer's own page comes second and is a copy to us; it must not make the mark the buyer's.
+    assert_eq!(take(&spool, of("buyer", "o.1", Source::Browser)).await, Taken::Copy(CopyOf::Due));
+    assert_eq!(take(&spool, of("buyer", "o.1", Source::Backend)).await, Taken::Apart(apart));
+    assert_eq!(take(&spool, of("buyer", "o.1", Source::Backend)).await, Taken::Copy(CopyOf::Due));
+    let due = spool.due("shop", NOW, 10).await.unwrap();
+    assert_eq!(due.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["o.1", "backend.o.1"]);
+    assert!(due[1].body.contains(r#""event_id":"backend.o.1""#), "{}", due[1].body);
+}
+
+#[tokio::test]
+async fn a_copy_is_no_strangers_where_one_side_names_no_browser_or_a_back_end_stands_for_it() {
+    let (_folder, spool) = fresh();
+    let unnamed = |given: NewEvent| NewEvent { fbp: None, ..given };
+    for (first, then) in [
+        (of("a", "same", Source::Browser), of("a", "same", Source::Backend)),
+        (unnamed(of("a", "first", Source::Browser)), of("b", "first", Source::Backend)),
+        (of("a", "second", Source::Browser), unnamed(of("b", "second", Source::Backend))),
+        (of("a", "back", Source::Backend), of("b", "back", Source::Backend)),
+        (of("a", "browsers", Source::Browser), of("b", "browsers", Source::Browser)),
+    ] {
+        assert_eq!(take(&spool, first).await, Taken::New);
+        assert_eq!(take(&spool, then.clone()).await, Taken::Copy(CopyOf::Due), "{then:?}");
+    }
+    // The back end has said that `same` is browser a's; what it says later of another browser changes nothing.
+    assert_eq!(take(&spool, of("b", "same", Source::Backend)).await, Taken::Copy(CopyOf::Due));
 }
 
 #[tokio::test]
@@ -152,12 +193,33 @@ async fn an_event_held_for_consent_is_not_released_by_another_event() {
 }
 
 #[tokio::test]
-async fn an_event_too_old_for_the_destination_is_parked_and_not_sent() {
+async fn an_event_too_old_for_the_destination_is_not_sent_and_the_sweep_says_which_it_was() {
     let (_folder, spool) = fresh();
     take(&spool, event("a", Source::Browser, NewState::Due)).await;
     let week = UnixMillis(NOW.0 + 7 * 86_400_000 + 1_000);
     assert!(spool.due("shop", week, 10).await.unwrap().is_empty());
+    let swept = spool.sweep(week).await.unwrap();
+    let expired = Expired { destination: "shop".into(), name: "Purchase".to_owned(), id: "a".to_owned(), attempts: 0 };
+    assert_eq!(swept.expired, [expired]);
     assert_eq!(spool.status().await.unwrap().parked, 1);
+    assert_eq!(spool.sweep(week).await.unwrap().expired, []);
+}
+
+#[tokio::test]
+async fn what_is_due_does_not_wait_for_a_clock_that_was_set_back() {
+    let (_folder, spool) = fresh();
+    let retried = UnixMillis(NOW.0 + 600_000);
+    take(&spool, event("retried", Source::Browser, NewState::Due)).await;
+    let due = spool.due("shop", NOW, 10).await.unwrap();
+    spool.settle(NOW, vec![(due[0].row, Outcome::RetryAt(retried))]).await.unwrap();
+    take(&spool, event("new", Source::Browser, NewState::Due)).await;
+    take(&spool, event("held", Source::Browser, held(AfterHold::Forward))).await;
+    // Calls of one moment come in another order: that is no clock set back.
+    assert_eq!(spool.due("shop", UnixMillis(NOW.0 - 1_000), 10).await.unwrap(), []);
+    let ids = |due: Vec<DueEvent>| due.into_iter().map(|event| event.id).collect::<Vec<_>>();
+    let back = UnixMillis(NOW.0 - 3_600_000);
+    assert_eq!(ids(spool.due("shop", back, 10).await.unwrap()), ["retried", "new"]);
+    assert_eq!(spool.status().await.unwrap().held, 1);
 }
 
 #[tokio::test]
@@ -280,6 +342,32 @@ async fn a_file_of_a_newer_format_is_refused() {
     file.pragma_update(None, "user_version", 99).unwrap();
     drop(file);
     assert!(matches!(Spool::open(&settings(folder.path())), Err(SpoolError::Newer { found: 99, .. })));
+}
+
+#[tokio::test]
+async fn a_file_of_the_format_before_is_read_and_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = rusqlite::Connection::open(folder.path().join("spool.db")).unwrap();
+    file.execute_batch(
+        "CREATE TABLE events (row INTEGER PRIMARY KEY AUTOINCREMENT, destination TEXT NOT NULL, name TEXT NOT NULL,
+             id TEXT NOT NULL, source INTEGER NOT NULL, visit BLOB, time INTEGER NOT NULL, state INTEGER NOT NULL,
+             at INTEGER NOT NULL, until INTEGER, after INTEGER, replay_on TEXT, attempts INTEGER NOT NULL DEFAULT 0,
+             reason TEXT, body TEXT);
+         CREATE TABLE marks (destination TEXT NOT NULL, name TEXT NOT NULL, id TEXT NOT NULL, row INTEGER NOT NULL,
+             PRIMARY KEY (destination, name, id)) WITHOUT ROWID;
+         INSERT INTO events (destination, name, id, source, time, state, at, body)
+             VALUES ('shop', 'Purchase', 'old', 0, 1773999000, 0, 1, '{}');
+         INSERT INTO marks VALUES ('shop', 'Purchase', 'old', 1);
+         PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    drop(file);
+    let spool = Spool::open(&settings(folder.path())).unwrap();
+    assert_eq!(take(&spool, of("a", "old", Source::Backend)).await, Taken::Copy(CopyOf::Due));
+    assert_eq!(take(&spool, of("a", "new", Source::Browser)).await, Taken::New);
+    assert_eq!(spool.due("shop", NOW, 10).await.unwrap().len(), 2);
+    spool.close().await;
+    assert!(Spool::open(&settings(folder.path())).is_ok());
 }
 
 #[tokio::test]

@@ -14,6 +14,8 @@ use std::sync::PoisonError;
 
 use uuid::Uuid;
 
+use crate::cookie;
+
 use super::visit::Visit;
 
 /// What a visit can be found by.
@@ -35,6 +37,16 @@ impl Key {
         Self::Client(address, hasher.finish())
     }
 
+    /// The key of an `_fbp`, in whatever form a param builder has left it.
+    pub(super) fn fbp(value: &str) -> Self {
+        Self::Fbp(cookie::bare(value).into())
+    }
+
+    /// The key of an `_fbc`, likewise.
+    pub(super) fn fbc(value: &str) -> Self {
+        Self::Fbc(cookie::bare(value).into())
+    }
+
     /// Whether several visits have such a key in turn.
     pub(super) fn is_shared(&self) -> bool {
         matches!(self, Self::Fbp(_) | Self::Fbc(_) | Self::Client(..))
@@ -45,11 +57,17 @@ impl Key {
         let mut keys: Vec<Self> = visit.recent_pages.iter().map(|(page, _)| Self::Page(*page)).collect();
         keys.extend(visit.orders.iter().cloned().map(Self::Order));
         keys.extend(visit.externals.iter().cloned().map(Self::External));
-        keys.extend(visit.fbp.iter().cloned().map(Self::Fbp));
-        keys.extend(visit.fbc.iter().cloned().map(Self::Fbc));
+        keys.extend(visit.fbp.iter().map(|value| Self::Fbp(bare(value))));
+        keys.extend(visit.fbc.iter().map(|value| Self::Fbc(bare(value))));
         keys.extend(visit.address.map(|address| Self::client(address, &visit.user_agent)));
         keys
     }
+}
+
+/// The value itself where it has no fifth part, which is nearly always.
+fn bare(value: &Arc<str>) -> Arc<str> {
+    let bare = cookie::bare(value);
+    if bare.len() == value.len() { Arc::clone(value) } else { bare.into() }
 }
 
 /// The sharded map of keys.

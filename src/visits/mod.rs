@@ -164,14 +164,14 @@ impl Visits {
         self.table.find_by(&Key::Order(order.into()))
     }
 
-    /// The newest visit with that `_fbp`.
+    /// The newest visit with that `_fbp`, with or without a param builder's part.
     pub fn find_fbp(&self, fbp: &str) -> Option<Arc<Visit>> {
-        self.table.find_by(&Key::Fbp(fbp.into()))
+        self.table.find_by(&Key::fbp(fbp))
     }
 
-    /// The newest visit with that `_fbc`.
+    /// The newest visit with that `_fbc`, with or without a param builder's part.
     pub fn find_fbc(&self, fbc: &str) -> Option<Arc<Visit>> {
-        self.table.find_by(&Key::Fbc(fbc.into()))
+        self.table.find_by(&Key::fbc(fbc))
     }
 
     /// The newest visit a hashed external id was linked to.

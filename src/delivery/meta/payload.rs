@@ -1,17 +1,24 @@
-//! The body of one request. Events stand in it byte for byte as the spool holds them. Must not know how it is sent.
+//! The body of one request. Events stand in it byte for byte as the spool holds them, but for what their own request said
+//! for all its events, which goes into the envelope again. Must not know how it is sent.
+
+use std::borrow::Cow;
 
 use aws_lc_rs::hmac;
 use secrecy::ExposeSecret;
 use serde::de::IgnoredAny;
+use serde_json::Map;
 use serde_json::Value;
 
 use crate::delivery::Target;
+use crate::event::REQUEST;
 
 /// Builds request bodies for one target; what stays the same for each request is encoded once.
 #[derive(Clone)]
 pub(crate) struct Envelope {
-    /// All that follows the events: `],"partner_agent":…}`. Holds the token, so it has no `Debug`.
+    /// What follows the events in any case: `],"access_token":…`. Holds the token, so it has no `Debug`.
     tail: String,
+    /// What follows where the events' own request did not say otherwise.
+    usual: Map<String, Value>,
 }
 
 impl Envelope {
@@ -19,21 +26,21 @@ impl Envelope {
     /// proof is the untimed one that Meta's SDKs send (hex HMAC-SHA256 of the token under the app's secret).
     pub(crate) fn new(target: &Target, partner_agent: &str) -> Self {
         let token = target.access_token.expose_secret();
-        let mut tail = format!("],\"partner_agent\":{},\"access_token\":{}", quoted(partner_agent), quoted(token));
+        let mut tail = format!("],\"access_token\":{}", quoted(token));
         if let Some(secret) = &target.app_secret {
             tail.push_str(",\"appsecret_proof\":");
             tail.push_str(&quoted(&proof(secret.expose_secret(), token)));
         }
+        let mut usual = Map::new();
+        usual.insert("partner_agent".to_owned(), Value::from(partner_agent));
         if let Some(code) = &target.test_event_code {
-            tail.push_str(",\"test_event_code\":");
-            tail.push_str(&quoted(code));
+            usual.insert("test_event_code".to_owned(), Value::from(code.as_str()));
         }
-        tail.push('}');
-        Self { tail }
+        Self { tail, usual }
     }
 
-    /// The body that carries these events.
-    pub(crate) fn body<'a>(&self, events: impl Iterator<Item = &'a str>) -> Vec<u8> {
+    /// The body that carries these events, all of which came with `request`.
+    pub(crate) fn body<'a>(&self, events: impl Iterator<Item = &'a str>, request: &Map<String, Value>) -> Vec<u8> {
         let mut body = b"{\"data\":[".to_vec();
         for (n, event) in events.enumerate() {
             if n > 0 {
@@ -42,7 +49,23 @@ impl Envelope {
             body.extend_from_slice(event.as_bytes());
         }
         body.extend_from_slice(self.tail.as_bytes());
+        let own = request.iter();
+        let usual = self.usual.iter().filter(|(name, _)| !request.contains_key(*name));
+        for (name, value) in own.chain(usual) {
+            body.extend_from_slice(format!(",{}:{value}", quoted(name)).as_bytes());
+        }
+        body.push(b'}');
         body
+    }
+}
+
+/// A stored event as it is sent, and what its request said for all its events.
+pub(crate) fn parted(event: &str) -> (Cow<'_, str>, Map<String, Value>) {
+    // Nearly all events have nothing of the kind and are sent as they are stored.
+    let parsed = event.contains(REQUEST).then(|| serde_json::from_str::<Map<String, Value>>(event).ok()).flatten();
+    match parsed.map(|mut fields| (fields.remove(REQUEST), fields)) {
+        Some((Some(Value::Object(request)), fields)) => (Cow::Owned(Value::Object(fields).to_string()), request),
+        _ => (Cow::Borrowed(event), Map::new()),
     }
 }
 
@@ -97,10 +120,10 @@ mod tests {
     #[test]
     fn events_stand_in_the_body_byte_for_byte() {
         let events = [r#"{"b": 1.50,  "a":"\u00e9"}"#, r#"{"event_id":"x"}"#];
-        let body = String::from_utf8(Envelope::new(&target(), "clicksieve").body(events.into_iter())).unwrap();
+        let body = String::from_utf8(Envelope::new(&target(), "clicksieve").body(events.into_iter(), &Map::new())).unwrap();
         assert_eq!(
             body,
-            r#"{"data":[{"b": 1.50,  "a":"\u00e9"},{"event_id":"x"}],"partner_agent":"clicksieve","access_token":"to\"ken"}"#
+            r#"{"data":[{"b": 1.50,  "a":"\u00e9"},{"event_id":"x"}],"access_token":"to\"ken","partner_agent":"clicksieve"}"#
         );
     }
 
@@ -110,10 +133,29 @@ mod tests {
         target.app_secret = Some(SecretString::from("key"));
         target.access_token = SecretString::from("The quick brown fox jumps over the lazy dog");
         target.test_event_code = Some("TEST1".into());
-        let body: Value = serde_json::from_slice(&Envelope::new(&target, "clicksieve").body(std::iter::empty())).unwrap();
+        let body: Value =
+            serde_json::from_slice(&Envelope::new(&target, "clicksieve").body(std::iter::empty(), &Map::new())).unwrap();
         assert_eq!(body["appsecret_proof"], "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8");
         assert_eq!(body["test_event_code"], "TEST1");
         assert_eq!(body["data"], json!([]));
+    }
+
+    #[test]
+    fn what_a_request_said_for_its_events_goes_along_in_place_of_the_usual() {
+        let stored = r#"{"event_id":"x","~request":{"test_event_code":"T2","upload_tag":"a\"b"}}"#;
+        let (event, request) = parted(stored);
+        assert_eq!(event, r#"{"event_id":"x"}"#);
+        let target = Target { test_event_code: Some("T1".into()), ..target() };
+        let body = Envelope::new(&target, "clicksieve").body(std::iter::once(event.as_ref()), &request);
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&body["test_event_code"], &body["upload_tag"]), (&json!("T2"), &json!("a\"b")));
+        assert_eq!((&body["partner_agent"], &body["data"]), (&json!("clicksieve"), &json!([{ "event_id": "x" }])));
+    }
+
+    #[test]
+    fn a_property_of_that_name_deeper_in_an_event_stays() {
+        let stored = r#"{"custom_data":{"~request":{"access_token":"mine"}}}"#;
+        assert_eq!(parted(stored), (Cow::Borrowed(stored), Map::new()));
     }
 
     #[test]

@@ -42,7 +42,8 @@ pub fn clean_custom(fields: &Map<String, Value>, stripped: &mut u32) -> Map<Stri
 }
 
 fn clean_fields(fields: &Map<String, Value>, depth: usize, stripped: &mut u32) -> Map<String, Value> {
-    let kept = fields.iter().take(WIDEST).filter_map(|(key, value)| {
+    // A null says nothing, and would keep the other half's value from being filled in.
+    let kept = fields.iter().filter(|(_, value)| !value.is_null()).take(WIDEST).filter_map(|(key, value)| {
         let value = if is_contact_name(key) { None } else { clean_value(value, depth, stripped) };
         if value.is_none() {
             *stripped = stripped.saturating_add(1);
@@ -56,9 +57,14 @@ fn clean_value(value: &Value, depth: usize, stripped: &mut u32) -> Option<Value>
     match value {
         Value::String(text) => (!holds_mail(text)).then(|| value.clone()),
         Value::Array(_) | Value::Object(_) if depth == 0 => None,
-        Value::Array(items) => {
-            Some(items.iter().take(WIDEST).filter_map(|item| clean_value(item, depth - 1, stripped)).collect())
-        }
+        Value::Array(items) => Some(
+            items
+                .iter()
+                .filter(|item| !item.is_null())
+                .take(WIDEST)
+                .filter_map(|item| clean_value(item, depth - 1, stripped))
+                .collect(),
+        ),
         Value::Object(fields) => Some(Value::Object(clean_fields(fields, depth - 1, stripped))),
         other => Some(other.clone()),
     }

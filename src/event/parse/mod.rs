@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::clock::UnixMillis;
 use crate::event::Event;
 use crate::event::EventId;
+use crate::event::REQUEST;
 use crate::event::Source;
 use crate::event::user;
 
@@ -16,6 +17,8 @@ pub use contact::clean_custom;
 pub use contact::clean_link;
 
 const DAY: u64 = 86_400;
+/// A time in seconds from here on lies in the year 5138; in milliseconds it is 1973.
+const IN_MILLISECONDS: u64 = 100_000_000_000;
 const ACTION_SOURCES: [&str; 9] =
     ["email", "website", "app", "phone_call", "chat", "physical_store", "system_generated", "business_messaging", "other"];
 /// Event-level keys that go along as they are; others are dropped, since Meta refuses what it does not know.
@@ -94,7 +97,11 @@ pub fn parse(
     };
     let cleaned = user::clean(optional("user_data")?, settings);
     let mut stripped = 0;
-    let custom_data = clean_custom(optional("custom_data")?, &mut stripped);
+    let mut custom_data = clean_custom(optional("custom_data")?, &mut stripped);
+    // The same order is a text in the browser's half.
+    if let Some(order @ Value::Number(_)) = custom_data.get_mut("order_id") {
+        *order = Value::String(order.to_string());
+    }
     if name == "Purchase" && !has_amount(&custom_data) {
         return Err(wrong(".custom_data", "a Purchase needs `value` and `currency`", 2_804_009));
     }
@@ -109,19 +116,32 @@ pub fn parse(
         user_data: cleaned.user_data,
         custom_data,
         extra: extra(object, &mut stripped),
+        request: Map::new(),
     };
     Ok(Parsed { event, stripped, unusable: cleaned.unknown.saturating_add(cleaned.refused) })
 }
 
 fn event_time(object: &Map<String, Value>, action_source: &str, now: UnixMillis) -> Result<u64, (&'static str, u32)> {
-    let value = object.get("event_time");
-    let time = value.and_then(Value::as_u64).or_else(|| value.and_then(Value::as_str).and_then(|text| text.parse().ok()));
-    let time = time.ok_or(("must be whole seconds since 1970", 2_804_019))?;
+    let time = match object.get("event_time") {
+        Some(Value::Number(number)) => number.as_u64().or_else(|| number.as_f64().and_then(whole)),
+        Some(Value::String(text)) => text.trim().parse().ok().or_else(|| text.trim().parse().ok().and_then(whole)),
+        _ => None,
+    };
+    let time = time.ok_or(("must be seconds since 1970", 2_804_019))?;
+    if time >= IN_MILLISECONDS {
+        return Err(("is in milliseconds; Meta wants seconds since 1970", 2_804_019));
+    }
     let oldest = if action_source == "physical_store" { 62 * DAY } else { 7 * DAY };
     if now.seconds().saturating_sub(time) > oldest {
         return Err(("the event is too old; Meta takes 7 days", 2_804_003));
     }
     Ok(time.min(now.seconds()))
+}
+
+/// The whole seconds of a time that came with a fraction, as Python's `time.time()` gives it.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the bounds are looked at before")]
+fn whole(time: f64) -> Option<u64> {
+    (0.0..=1e15).contains(&time).then_some(time as u64)
 }
 
 /// Whether custom data names an amount and its currency.
@@ -146,6 +166,7 @@ fn extra(object: &Map<String, Value>, stripped: &mut u32) -> Map<String, Value> 
         let value = match value {
             Value::String(link) if key == "referrer_url" => Value::String(clean_link(link, stripped)),
             Value::Object(fields) => Value::Object(clean_custom(fields, stripped)),
+            other if key == "opt_out" => Value::Bool(is_true(other)),
             other => other.clone(),
         };
         extra.insert(key.clone(), value);
@@ -153,9 +174,22 @@ fn extra(object: &Map<String, Value>, stripped: &mut u32) -> Map<String, Value> 
     extra
 }
 
-/// The event as the Conversions API takes it, under an id.
+/// A flag as forms and loosely typed languages write it. What cannot be read is taken as set: it asks for less use of data.
+fn is_true(value: &Value) -> bool {
+    match value {
+        Value::Bool(flag) => *flag,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !matches!(text.trim().to_ascii_lowercase().as_str(), "" | "0" | "false"),
+        _ => true,
+    }
+}
+
+/// The event as the Conversions API takes it, under an id; what its request says stands beside it under [`REQUEST`].
 pub fn wire(event: &Event, id: &EventId) -> Map<String, Value> {
     let mut body = event.extra.clone();
+    if !event.request.is_empty() {
+        body.insert(REQUEST.to_owned(), Value::Object(event.request.clone()));
+    }
     body.insert("event_name".to_owned(), Value::from(event.name.as_str()));
     body.insert("event_time".to_owned(), Value::from(event.time));
     body.insert("event_id".to_owned(), Value::from(id.text()));
@@ -211,6 +245,55 @@ mod tests {
         assert_eq!(parsed.event.source_url.as_deref(), Some("https://shop.example/p?utm_source=x"));
         assert_eq!(parsed.event.custom_data, *json!({ "colour": "red", "contents": [{ "id": "1" }] }).as_object().unwrap());
         assert_eq!((parsed.event.time, parsed.stripped), (1_774_000_000, 6));
+    }
+
+    #[test]
+    fn times_are_taken_as_languages_write_them_and_milliseconds_are_refused() {
+        let lead = |time: Value| read(&json!({ "event_name": "Lead", "action_source": "website", "event_time": time }));
+        for time in
+            [json!(1_773_999_000), json!("1773999000"), json!(" 1773999000 "), json!(1_773_999_000.75), json!("1773999000.2")]
+        {
+            assert_eq!(lead(time.clone()).unwrap().event.time, 1_773_999_000, "{time}");
+        }
+        for time in [json!(1_773_999_000_000_u64), json!("1773999000000"), json!(1.773_999_000_5e12)] {
+            let error = lead(time).unwrap_err();
+            assert_eq!((error.subcode, error.what), (2_804_019, "is in milliseconds; Meta wants seconds since 1970"));
+        }
+        for time in [json!(null), json!(-1), json!("soon"), json!([1_773_999_000]), json!(f64::MAX)] {
+            assert_eq!(lead(time).unwrap_err().what, "must be seconds since 1970");
+        }
+    }
+
+    #[test]
+    fn nulls_are_nothing_and_numbers_are_taken_where_texts_are_meant() {
+        let parsed = read(&json!({
+            "event_name": "Purchase", "action_source": "website", "event_time": 1_773_999_000, "event_id": 17,
+            "event_source_url": null, "opt_out": "false", "data_processing_options": null, "referrer_url": null,
+            "user_data": { "external_id": 7, "zp": [94_035, null], "ge": [null], "fbc": "", "client_ip_address": null },
+            "custom_data": { "value": "11.50", "currency": "usd", "order_id": 1_001, "contents": [null], "status": null },
+        }))
+        .unwrap();
+        let event = parsed.event;
+        assert_eq!((event.id.unwrap().text(), event.source_url), ("17", None));
+        assert_eq!(event.extra, *json!({ "opt_out": false }).as_object().unwrap());
+        let data = json!({ "external_id": user::digest("7"), "zp": user::digest("94035") });
+        assert_eq!(event.user_data, *data.as_object().unwrap());
+        let custom = json!({ "value": "11.50", "currency": "usd", "order_id": "1001", "contents": [] });
+        assert_eq!(event.custom_data, *custom.as_object().unwrap());
+        assert_eq!((parsed.stripped, parsed.unusable), (0, 0));
+    }
+
+    #[test]
+    fn what_a_param_builder_appends_to_links_and_hashes_stays() {
+        let url = "https://www.shop.example/p?fbclid=AbC.AQICAQMC";
+        let hash = format!("{}.AQICAQMC", user::digest("a@b.com"));
+        let parsed = read(&json!({
+            "event_name": "Lead", "action_source": "website", "event_time": 1_773_999_000, "event_source_url": url,
+            "referrer_url": url, "user_data": { "em": hash, "ph": format!("{}.AQ", user::digest("1")) },
+        }));
+        let event = parsed.unwrap().event;
+        assert_eq!((event.source_url.as_deref(), &event.extra["referrer_url"]), (Some(url), &json!(url)));
+        assert_eq!((&event.user_data["em"], event.user_data["ph"].as_str().unwrap().len()), (&json!(hash), 67));
     }
 
     proptest! {

@@ -1,5 +1,6 @@
 //! Both doors over real engines: answers, ids, copies, tampering.
 
+mod listener;
 mod vectors;
 
 use std::path::Path;
@@ -9,6 +10,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use clicksieve::clock::Clock;
 use clicksieve::clock::UnixMillis;
+use clicksieve::collect::Body;
 use clicksieve::collect::Collector;
 use clicksieve::collect::Destination;
 use clicksieve::collect::Settings;
@@ -42,12 +44,18 @@ struct Room {
 }
 
 fn room(folder: &Path) -> Room {
+    with(folder, |_| {})
+}
+
+/// With some settings changed.
+fn with(folder: &Path, change: impl FnOnce(&mut Settings)) -> Room {
     let keys = Arc::new(Keys::generate([7; 32]).unwrap());
     let spool = spool::Spool::open(&spool::Settings { path: folder.join("spool.db"), ..spool::Settings::default() }).unwrap();
     let source = facts::Settings::default();
     let sources = Arc::new(facts::Sources::new(facts::Knowledge::load(&source).unwrap(), &source));
     let to = Destination { name: Arc::from("meta"), pixel_id: "123".to_owned(), key: "our-key".into() };
-    let settings = Settings { mode: Mode::Warn, destinations: vec![to], ..Settings::default() };
+    let mut settings = Settings { mode: Mode::Warn, destinations: vec![to], ..Settings::default() };
+    change(&mut settings);
     let collector = Collector::new(
         settings,
         Arc::new(ArcSwap::from_pointee(Policy::shipped())),
@@ -71,7 +79,7 @@ async fn read(answer: http::Response<Full<Bytes>>) -> (u16, Value) {
 impl Room {
     async fn graph(&self, method: &str, uri: &str, body: &str) -> (u16, Value) {
         let (head, ()) = Request::builder().method(method).uri(uri).body(()).unwrap().into_parts();
-        read(self.collector.graph(&head, Bytes::from(body.to_owned())).await).await
+        read(self.collector.graph(&head, Body::Whole(Bytes::from(body.to_owned()))).await).await
     }
 
     async fn tag(&self, token: &str, items: Value) -> (u16, Value) {
@@ -173,5 +181,18 @@ async fn an_event_that_was_for_another_pixel_alone_is_told_to_nobody() {
             json!([{ "k": "event", "name": "Lead", "id": id, "n": 1, "pixel": "fired", "pixels": pixels, "single": single }]);
         assert_eq!(room.tag(&room.token(Uuid::from_u128(1)), event).await.0, 200);
         assert_eq!(room.spool.status().await.unwrap().due, due, "{pixels} {single}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_keys_are_told_to_wait_at_last_and_the_right_one_never_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let room = with(folder.path(), |settings| settings.graph_refused_per_minute = 2);
+    let body = json!({ "data": [purchase()] }).to_string();
+    for (key, status, code) in
+        [("a", 401, json!(190)), ("b", 401, json!(190)), ("c", 429, json!(4)), ("our-key", 200, Value::Null), ("", 429, json!(4))]
+    {
+        let (answered, said) = room.graph("POST", &format!("/v26.0/123/events?access_token={key}"), &body).await;
+        assert_eq!((answered, &said["error"]["code"]), (status, &code), "{key}: {said}");
     }
 }
