@@ -43,6 +43,24 @@ impl Make {
         }
     }
 
+    /// Starts the driver and waits for its port; nothing if it ends before.
+    fn tells_its_port(self, folder: &std::path::Path) -> Option<(Child, u16)> {
+        let mut driver = self
+            .driver(folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("no driver for {self:?} ({error}); `tests/run` installs both"));
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port = lines.find_map(|line| self.port(&line));
+        if port.is_none() {
+            driver.wait().unwrap();
+        }
+        // What it says later must not block it.
+        std::thread::spawn(move || lines.for_each(drop));
+        port.map(|port| (driver, port))
+    }
+
     /// The port in a line that the driver says, if it is there.
     fn port(self, line: &str) -> Option<u16> {
         let before = match self {
@@ -130,21 +148,8 @@ impl Browser {
 
     async fn launch(make: Make, agent: Option<&str>) -> Self {
         let profile = tempfile::tempdir().unwrap();
-        let mut driver = make
-            .driver(profile.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("no driver for {make:?} ({error}); `tests/run` installs both"));
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = loop {
-            let line = lines.next().expect("the driver tells its port").unwrap();
-            if let Some(port) = make.port(&line) {
-                break port;
-            }
-        };
-        // What it says later must not block it.
-        std::thread::spawn(move || lines.for_each(drop));
+        // A port that is free in one family of addresses may be taken in the other; then chromedriver ends at once.
+        let (driver, port) = (0..5).find_map(|_| make.tells_its_port(profile.path())).expect("the driver tells its port");
         let mut wanted = make.options(agent, profile.path());
         // Looking for an element waits for it, as the page before may still be there.
         wanted["timeouts"] = json!({ "implicit": 15_000 });

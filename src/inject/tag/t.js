@@ -17,9 +17,11 @@
   function keep(list, item) { if (list.length < LIMIT) list.push(item); }
   function quietly(f) { return function () { try { return f.apply(this, arguments); } catch (e) { /* the page goes on */ } }; }
   function raw(target, args) {
-    var before = passing;
+    var before = passing, now = w.fbq, self = w;
+    // A copy whose queue Meta's script has read by way of another copy: nobody comes back for it.
+    if (!target.callMethod && target.queue && now && now.callMethod && now.queue === target.queue) { self = now; target = now.callMethod; }
     passing = true;
-    try { target.apply(w, args); } catch (e) { /* the Pixel's own trouble */ }
+    try { target.apply(self, args); } catch (e) { /* the Pixel's own trouble */ }
     passing = before;
   }
 

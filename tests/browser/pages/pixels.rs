@@ -91,7 +91,10 @@ fn calling() -> Vec<Variant> {
         Variant::new("all-twice", &format!("{}{}", shop(), shop())).hears(TWICE),
         Variant::new("own-function", &format!("{}{load}{}", script(own_function), shop())),
         Variant::new("own-function-alone", &format!("{}{load}{}", script(own_function), script(CALLS))),
-        Variant::new("wrapped", &format!("{SNIPPET}{}{}", script(wrapped), script(CALLS))),
+        // The wrapper has no `callMethod`, and the queue that both share is read once: the later call finds nobody there.
+        Variant::new("wrapped", &format!("{SNIPPET}{}{}", script(wrapped), script(CALLS)))
+            .then("fbq('track','Contact')")
+            .hears(THREE),
         Variant::new("declared", &script(&format!("var fbq;{};{CALLS}", base_code()))),
         Variant::new("by-window", &calls(&CALLS.replace("fbq(", "window.fbq("))),
         Variant::new("by-second-name", &calls(&CALLS.replace("fbq(", "window._fbq("))),
