@@ -35,8 +35,7 @@ const LONGEST_TEXT: usize = 1_024;
 /// The fields in which a key may be shown: Meta's own, and the gateway form's.
 const KEYS: [&str; 2] = ["access_token", "accessKey"];
 
-/// One request's body in whichever form it came.
-#[derive(Debug)]
+/// One request's body in whichever form it came. Holds keys and raw contact data, so it has no `Debug`.
 pub(super) enum Posted {
     /// A JSON object, not yet read but for its keys.
     Json(Bytes, Vec<String>),
@@ -44,8 +43,7 @@ pub(super) enum Posted {
     Form(Vec<(String, String)>),
 }
 
-/// What a request holds once its key is known to fit.
-#[derive(Debug)]
+/// What a request holds once its key is known to fit. Holds raw contact data, so it has no `Debug`.
 pub(super) struct Request {
     /// The events, each as it came.
     pub(super) events: Vec<Value>,
@@ -210,7 +208,8 @@ fn no_json() -> Refusal {
 }
 
 fn too_large() -> Refusal {
-    Refusal::new(413, "body_too_large", 1, "the request is too large; send fewer events at once")
+    // Not code 1, which clients take for trouble that passes.
+    Refusal::new(413, "body_too_large", 100, "(#100) the request is too large; send fewer events at once")
 }
 
 /// The keys of a JSON body; everything else is passed over without being kept.
