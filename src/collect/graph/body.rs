@@ -234,3 +234,50 @@ impl Shown {
         [self.access_token, self.access_key].into_iter().flatten().filter_map(text).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read_as(kind: &'static str, bytes: Vec<u8>) -> Result<Request, Refusal> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(read(&headers, Body::Whole(Bytes::from(bytes)), 10_000))?.request()
+    }
+
+    #[test]
+    fn fields_are_bounded_in_number_and_unknown_long_names_are_passed_over() {
+        let event = "data=%5B%7B%7D%5D";
+        let many = "a=1&".repeat(MOST_FIELDS);
+        assert_eq!(
+            read_as("application/x-www-form-urlencoded", format!("{many}{event}").into()).err().unwrap().reason,
+            "too_many_fields"
+        );
+        let long = format!("{}=1&{event}", "n".repeat(LONGEST_NAME + 1));
+        let request = read_as("application/x-www-form-urlencoded", long.into()).ok().unwrap();
+        assert_eq!((request.events.len(), request.fields.len()), (1, 0));
+    }
+
+    #[test]
+    fn events_that_are_texts_in_a_text_are_read_once_and_no_deeper() {
+        let twice = serde_json::json!({ "data": serde_json::json!([r#"{"a":1}"#]).to_string() }).to_string();
+        assert_eq!(read_as("", twice.into()).ok().unwrap().events, [serde_json::json!({ "a": 1 })]);
+        let deeper = serde_json::json!({ "data": [r#""{}""#] }).to_string();
+        assert_eq!(read_as("", deeper.into()).ok().unwrap().events, [serde_json::json!("{}")]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_reading_panic(
+            kind in prop::sample::select(vec!["", "application/json", "text/plain", "multipart/form-data; boundary=x", "multipart/form-data"]),
+            start in prop::sample::select(vec!["", "{\"data\":", "data=", "--x\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\n"]),
+            rest in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let _ = read_as(kind, [start.as_bytes(), &rest].concat());
+        }
+    }
+}
