@@ -4,15 +4,15 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /source
 COPY . .
-RUN cargo build --release --locked --bin clicksieve \
-    && mkdir -p /empty-state
+RUN cargo static && mv target/*/release/clicksieve /clicksieve && mkdir -p /empty-state /empty-tmp
 
-# Debian's C library, libgcc and the CA certificates; no shell, no package manager.
-FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build /source/target/release/clicksieve /usr/local/bin/clicksieve
-COPY --from=build --chown=nonroot:nonroot /empty-state /var/lib/clicksieve
+# Nothing but the file: no C library, no shell, no package manager.
+FROM scratch
+COPY --from=build /clicksieve /usr/local/bin/clicksieve
+COPY --from=build --chown=65532:65532 /empty-state /var/lib/clicksieve
+COPY --from=build --chown=65532:65532 /empty-tmp /tmp
 COPY LICENSE /usr/share/doc/clicksieve/LICENSE
-USER nonroot
+USER 65532:65532
 WORKDIR /var/lib/clicksieve
 VOLUME /var/lib/clicksieve
 EXPOSE 8080

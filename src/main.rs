@@ -6,5 +6,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    clicksieve::cli::main(std::env::args_os(), &mut std::io::stdout(), &mut std::io::stderr())
+    clicksieve::cli::main(std::env::args_os(), Box::new(std::io::stdin()), &mut std::io::stdout(), &mut std::io::stderr())
 }

@@ -1,8 +1,18 @@
 //! Metric names and their handles. Handles are made once at start; the request path only adds to them. Labels have few
 //! values. Must not know who counts.
 
+use std::fs::File;
 use std::io::IsTerminal;
+use std::io::Write;
+use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -84,20 +94,94 @@ metrics! {
         spool_due = "clicksieve_spool_due": "Events that wait for delivery";
         spool_held = "clicksieve_spool_held": "Events that wait for proof or consent";
         spool_parked = "clicksieve_spool_parked": "Events set aside for good";
+        log_lines_dropped = "clicksieve_log_lines_dropped": "Lines of the log that nobody took in time, since the start";
+        records_unwritten = "clicksieve_records_unwritten": "Decision records that the disk refused, since the start";
+        visits_unwritten = "clicksieve_visits_unwritten": "Changes of visits that the disk refused, since the start";
     }
 }
 
+/// Lines of the log that wait at most for whoever reads standard error; those beyond are dropped and counted.
+const LINES: usize = 4_096;
+/// How long the last lines may take at the end of the process.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+static LINES_DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Lines of the log that were dropped since the start.
+pub fn log_lines_dropped() -> u64 {
+    LINES_DROPPED.load(Ordering::Relaxed)
+}
+
+/// The process's log; dropping it lets the lines that wait be written, for a second at most.
+#[derive(Debug)]
+pub struct Log(SyncSender<Line>);
+
+#[derive(Debug)]
+enum Line {
+    Text(Vec<u8>),
+    Flush(SyncSender<()>),
+}
+
 /// Sends the process's log to standard error, one line an event; `RUST_LOG` chooses what is logged, `info` unless it is set.
-pub fn log_to_stderr() {
+/// A thread of its own writes it, so that a reader that has stopped reading stops nobody here.
+pub fn log_to_stderr() -> Log {
+    let (lines, queue) = sync_channel(LINES);
+    // Not by `std::io::stderr`, whose lock would be held for as long as a reader does not read.
+    if let Ok(stderr) = std::io::stderr().as_fd().try_clone_to_owned() {
+        // Without the thread the queue is gone and every line counts as dropped.
+        let _ = thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(&queue, File::from(stderr)));
+    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stderr().is_terminal();
+    let log = Log(lines.clone());
     // A second call, as in tests, keeps the first log.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(move || LineWriter(lines.clone()))
         .with_ansi(!plain)
         .with_target(false)
         .try_init();
+    log
+}
+
+fn write_lines(queue: &Receiver<Line>, mut stderr: File) {
+    while let Ok(line) = queue.recv() {
+        match line {
+            Line::Text(text) => {
+                if stderr.write_all(&text).is_err() {
+                    LINES_DROPPED.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            // Who waits for it may have given up.
+            Line::Flush(said) => drop(said.send(())),
+        }
+    }
+}
+
+/// Where one line is put; `tracing` writes it in one piece.
+struct LineWriter(SyncSender<Line>);
+
+impl Write for LineWriter {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        if self.0.try_send(Line::Text(line.to_vec())).is_err() {
+            LINES_DROPPED.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let (said, done) = sync_channel(1);
+        if self.0.try_send(Line::Flush(said)).is_ok() {
+            // Too late is as good as never: the process ends.
+            let _ = done.recv_timeout(LAST_LINES);
+        }
+    }
 }
 
 impl Metrics {

@@ -26,6 +26,7 @@ use serde_json::json;
 
 use crate::ledger::Ledger;
 use crate::spool::Spool;
+use crate::telemetry;
 use crate::telemetry::Metrics;
 use crate::visits::Visits;
 
@@ -104,9 +105,12 @@ async fn ready(State(admin): State<Admin>) -> Response {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
+    let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     admin.metrics.visits.set(i64::try_from(admin.visits.len()).unwrap_or(i64::MAX));
+    admin.metrics.log_lines_dropped.set(count(telemetry::log_lines_dropped()));
+    admin.metrics.records_unwritten.set(count(admin.ledger.unwritten()));
+    admin.metrics.visits_unwritten.set(count(admin.visits.unwritten()));
     if let Ok(status) = admin.spool.status().await {
-        let count = |events: u64| i64::try_from(events).unwrap_or(i64::MAX);
         admin.metrics.spool_due.set(count(status.due));
         admin.metrics.spool_held.set(count(status.held));
         admin.metrics.spool_parked.set(count(status.parked));

@@ -24,6 +24,7 @@ use crate::app::state;
 use crate::app::state::Engines;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::delivery;
 use crate::delivery::Delivery;
 use crate::ledger::Filter;
 use crate::server;
@@ -97,7 +98,7 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
     let admin_address = listener.local_addr().unwrap_or(config.admin_listen);
     let mut errands = vec![
         side.spawn(serve_admin(listener, admin, ending.clone())),
-        side.spawn(sweep(engines.clone(), options.clock.clone(), ending.clone())),
+        side.spawn(sweep(engines.clone(), metrics.clone(), options.clock.clone(), ending.clone())),
         side.spawn(Arc::clone(&reloader).watch(ending.clone())),
     ];
     errands.push(side.spawn(deliver(rooms.delivery, ending)));
@@ -142,7 +143,7 @@ async fn deliver(delivery: Option<Delivery>, stopped: watch::Receiver<bool>) {
     }
 }
 
-async fn sweep(engines: Engines, clock: Clock, mut stopped: watch::Receiver<bool>) {
+async fn sweep(engines: Engines, metrics: Metrics, clock: Clock, mut stopped: watch::Receiver<bool>) {
     let mut every = tokio::time::interval(SWEEP);
     loop {
         tokio::select! {
@@ -151,8 +152,9 @@ async fn sweep(engines: Engines, clock: Clock, mut stopped: watch::Receiver<bool
         }
         let now = clock.now();
         engines.visits.sweep(now);
-        if let Err(error) = engines.spool.sweep(now).await {
-            tracing::warn!(%error, "the spool could not be swept");
+        match engines.spool.sweep(now).await {
+            Ok(swept) => delivery::tell_expired(&swept.expired, now, &engines.ledger, &metrics),
+            Err(error) => tracing::warn!(%error, "the spool could not be swept"),
         }
     }
 }

@@ -66,6 +66,9 @@ impl Engines {
         };
         // First, since it says best that another process is at work here.
         let spool = Spool::open(&spool).map_err(|error| opened(&state.join("spool.db"), &error))?;
+        if !spool.is_open() {
+            tracing::error!("the disk is full: free some space; pages are served, and events refused until then");
+        }
         Ok(Self {
             policy: Arc::new(ArcSwap::from_pointee(policy)),
             sources: Arc::new(Sources::new(knowledge, &facts)),

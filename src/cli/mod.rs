@@ -2,10 +2,15 @@
 //! not be done. Must not do a command's work itself.
 
 mod check;
+mod classify;
 mod demo;
+mod lines;
+mod normalise;
 mod run;
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,6 +60,26 @@ enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Say what is known of addresses and user agents: JSON Lines `{"ip": …, "ua": …}` in, the same lines out with `network`
+    /// and `agent`.
+    Classify {
+        /// A folder whose lists replace the shipped ones, as `data:` in the configuration.
+        #[arg(long, value_name = "FOLDER")]
+        data: Option<PathBuf>,
+        /// The file to read; `-` or none for standard input.
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Show how personal data is normalised and hashed: JSON Lines `{"field": …, "input": …}` in, the same lines out with
+    /// `normalized` and `output`, or `error`.
+    Normalise {
+        /// The calling code for phone numbers written without one, as `phone_country_code` in the configuration.
+        #[arg(long, value_name = "DIGITS")]
+        country_code: Option<String>,
+        /// The file to read; `-` or none for standard input.
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
     /// A demo shop, a stand-in for Meta's API and the proxy, in one process.
     Demo {
         /// Let scripted visitors come, print what happened, and end with 0 or 1.
@@ -73,7 +98,12 @@ enum Command {
 }
 
 /// Runs the program.
-pub fn main(arguments: impl IntoIterator<Item = OsString>, out: &mut (dyn Write + Send), err: &mut dyn Write) -> ExitCode {
+pub fn main(
+    arguments: impl IntoIterator<Item = OsString>,
+    input: Box<dyn Read + Send>,
+    out: &mut (dyn Write + Send),
+    err: &mut dyn Write,
+) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error, out, err),
@@ -81,9 +111,33 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, out: &mut (dyn Write 
     let ended = match arguments.command {
         Command::Run { config } => run::run(&config, err),
         Command::Check { files } => check::check(&files, out, err),
+        Command::Classify { data, file } => match source(file, input) {
+            Ok(input) => classify::classify(data, input, out, err),
+            Err(error) => not_read(&error, err),
+        },
+        Command::Normalise { country_code, file } => match source(file, input) {
+            Ok(input) => normalise::normalise(country_code, input, out, err),
+            Err(error) => not_read(&error, err),
+        },
         Command::Demo { tour, port, board_port, rules } => demo::demo(&demo::Asked { tour, port, board_port, rules }, out, err),
     };
     ended.into()
+}
+
+/// What a batch command reads.
+fn source(file: Option<PathBuf>, input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>, String> {
+    match file.filter(|file| file.as_os_str() != "-") {
+        None => Ok(input),
+        Some(file) => match File::open(&file) {
+            Ok(opened) => Ok(Box::new(opened)),
+            Err(error) => Err(format!("{}: cannot be read: {error}", file.display())),
+        },
+    }
+}
+
+fn not_read(error: &str, err: &mut dyn Write) -> Ended {
+    say(err, error);
+    Ended::Failed
 }
 
 /// Help and version are answers; everything else is a wrong call.

@@ -21,7 +21,7 @@ pub(super) fn run(path: &Path, err: &mut dyn Write) -> Ended {
             return Ended::Wrong;
         }
     };
-    telemetry::log_to_stderr();
+    let log = telemetry::log_to_stderr();
     let options = app::Options { config_path: Some(path.to_owned()), ..app::Options::default() };
     match app::start(&config, options) {
         Ok(running) => {
@@ -29,6 +29,8 @@ pub(super) fn run(path: &Path, err: &mut dyn Write) -> Ended {
             Ended::Well
         }
         Err(error) => {
+            // What was logged on the way comes first.
+            drop(log);
             say(err, &error);
             match error {
                 app::StartError::Faults(_) => Ended::Wrong,

@@ -139,6 +139,9 @@ impl Post<'_> {
                     self.user_data.extend(user::clean(data, &self.room.settings.user).user_data);
                 }
             }
+            Some("event") if self.is_for_another_pixel(item) => {
+                self.room.metrics.refused_events.with(&[("reason", "other_pixel")]).inc();
+            }
             Some("event") => {
                 if let Some(case) = self.event(item) {
                     self.cases.push(case);
@@ -251,12 +254,22 @@ impl Post<'_> {
         }
     }
 
+    /// The destinations whose pixels the event went to; all where it names none of them.
     fn destinations(&self, item: &Value) -> Vec<Destination> {
-        let all = &self.room.settings.destinations;
+        let named: Vec<Destination> = self.named(item).cloned().collect();
+        if named.is_empty() { self.room.settings.destinations.clone() } else { named }
+    }
+
+    /// `fbq('trackSingle', …)` to a pixel that is nobody's destination: no other pixel had this event.
+    fn is_for_another_pixel(&self, item: &Value) -> bool {
+        item.get("single").and_then(Value::as_bool) == Some(true) && self.named(item).next().is_none()
+    }
+
+    fn named(&self, item: &Value) -> impl Iterator<Item = &Destination> {
         let pixels = item.get("pixels").and_then(Value::as_array);
-        let named = |to: &&Destination| pixels.is_some_and(|pixels| pixels.iter().any(|pixel| pixel == to.pixel_id.as_str()));
-        let named: Vec<Destination> = all.iter().filter(named).cloned().collect();
-        if named.is_empty() { all.clone() } else { named }
+        let named =
+            move |to: &&Destination| pixels.is_some_and(|pixels| pixels.iter().any(|pixel| pixel == to.pixel_id.as_str()));
+        self.room.settings.destinations.iter().filter(named)
     }
 
     async fn proof(&mut self, item: &Value) -> Result<(), Refusal> {

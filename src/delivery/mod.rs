@@ -13,13 +13,18 @@ use secrecy::SecretString;
 use thiserror::Error;
 use tokio::sync::watch;
 use tracing::error;
+use tracing::warn;
 use url::Host;
 use url::Url;
 
 use crate::clock::Clock;
+use crate::clock::UnixMillis;
 use crate::delivery::meta::client::Client;
 use crate::delivery::worker::Worker;
+use crate::ledger::EventRecord;
 use crate::ledger::Ledger;
+use crate::ledger::Record;
+use crate::spool::Expired;
 use crate::spool::Spool;
 use crate::telemetry::Metrics;
 
@@ -164,6 +169,29 @@ async fn supervise(worker: Worker, stop: watch::Receiver<bool>) {
     while let Err(failure) = tokio::spawn(worker.clone().run(stop.clone())).await {
         error!(destination = worker.destination(), error = %failure, "delivery of a destination broke off and starts anew");
         tokio::time::sleep(worker.rest()).await;
+    }
+}
+
+/// Leaves a record of each event that grew too old to be sent, and counts it, as for one that was refused for good.
+pub fn tell_expired(expired: &[Expired], now: UnixMillis, ledger: &Ledger, metrics: &Metrics) {
+    for event in expired {
+        let record = EventRecord {
+            time: now,
+            event_id: event.id.clone(),
+            event_name: event.name.clone(),
+            destination: event.destination.clone(),
+            decision: "parked".into(),
+            attempt: (event.attempts > 0).then_some(event.attempts),
+            outcome: Some("too_old".into()),
+            ..EventRecord::default()
+        };
+        if !ledger.append(Record::Event(record)) {
+            metrics.records_dropped.inc();
+        }
+        metrics.deliveries.with(&[("destination", &event.destination), ("outcome", "parked")]).inc();
+    }
+    if let Some(first) = expired.first() {
+        warn!(destination = %first.destination, events = expired.len(), "events grew too old to be sent and are parked");
     }
 }
 

@@ -2,6 +2,7 @@
 //! halved until that event stands alone. A target that cannot take anything (dead token, wrong set-up) rests with its
 //! events kept, and is tried with a single one from time to time. Must not know how a request looks.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,10 +49,23 @@ pub(crate) struct Worker {
 enum Gate {
     /// As often as there is something to send.
     Open,
-    /// Not before this moment.
-    Wait(UnixMillis),
-    /// It takes nothing; one event is tried from this moment on.
-    Paused(UnixMillis),
+    /// Not before this wait is over.
+    Wait(Wait),
+    /// It takes nothing; one event is tried once this wait is over.
+    Paused(Wait),
+}
+
+/// A wait from one moment to another; over, too, when the clock was set back to before it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wait {
+    from: UnixMillis,
+    to: UnixMillis,
+}
+
+impl Wait {
+    fn lasts(self, now: UnixMillis) -> bool {
+        (self.from..self.to).contains(&now)
+    }
 }
 
 /// The outcomes as they are counted.
@@ -113,7 +127,7 @@ impl Worker {
             let more = match self.turn(&stop).await {
                 Ok(more) => more,
                 Err(trouble) => {
-                    error!(destination = %self.destination, error = %trouble, "the spool failed; its events wait");
+                    error!(destination = %self.destination, error = &trouble as &(dyn Error + 'static), "the spool failed; its events wait");
                     false
                 }
             };
@@ -138,7 +152,7 @@ impl Worker {
     async fn turn(&mut self, stop: &watch::Receiver<bool>) -> Result<bool, SpoolError> {
         let now = self.shared.clock.now();
         let limit = match self.gate {
-            Gate::Wait(until) | Gate::Paused(until) if now < until => return Ok(false),
+            Gate::Wait(wait) | Gate::Paused(wait) if wait.lasts(now) => return Ok(false),
             Gate::Paused(_) => 1,
             Gate::Open | Gate::Wait(_) => self.shared.settings.batch,
         };
@@ -235,8 +249,10 @@ impl Worker {
             }
             Reply::Retry { reason, after } => {
                 let wait = self.backoff.next(after);
-                let until = self.shared.clock.now().plus(wait);
-                self.gate = if matches!(self.gate, Gate::Paused(_)) { Gate::Paused(until) } else { Gate::Wait(until) };
+                let from = self.shared.clock.now();
+                let until = from.plus(wait);
+                let closed = Wait { from, to: until };
+                self.gate = if matches!(self.gate, Gate::Paused(_)) { Gate::Paused(closed) } else { Gate::Wait(closed) };
                 let wait = wait.as_secs_f32();
                 warn!(destination = %self.destination, reason, wait, events = part.len(), "the destination did not take events; they wait");
                 Step::Wait(until, reason)
@@ -275,7 +291,8 @@ impl Worker {
             self.counts.paused.inc();
             error!(destination = %self.destination, reason, "{advice}");
         }
-        self.gate = Gate::Paused(self.shared.clock.now().plus(self.shared.settings.probe));
+        let from = self.shared.clock.now();
+        self.gate = Gate::Paused(Wait { from, to: from.plus(self.shared.settings.probe) });
         Step::Rest
     }
 
@@ -326,7 +343,7 @@ impl Worker {
         loop {
             match self.shared.spool.settle(self.shared.clock.now(), outcomes.clone()).await {
                 Err(trouble) if tries < WRITE_TRIES && !matches!(trouble, SpoolError::Closed) => {
-                    warn!(destination = %self.destination, error = %trouble, "the spool could not settle events; trying again");
+                    warn!(destination = %self.destination, error = &trouble as &(dyn Error + 'static), "the spool could not settle events; trying again");
                     tries += 1;
                     tokio::time::sleep(self.shared.settings.poll).await;
                 }

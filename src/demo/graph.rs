@@ -1,6 +1,7 @@
 //! A mock of Meta's Graph API: takes `POST /vN.N/{pixel}/events`, refuses what Meta refuses, keeps what it accepted,
 //! and fails in Meta's ways when told to. Loopback only. Must not share code with `event` or `delivery`.
 
+use std::collections::HashSet;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -10,13 +11,10 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http_body_util::BodyExt;
-use http_body_util::Full;
 use http_body_util::Limited;
 use hyper::Method;
 use hyper::Request;
-use hyper::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -31,14 +29,17 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::clock::UnixMillis;
+use crate::demo::failure;
+use crate::demo::failure::Answer;
+use crate::demo::failure::Cut;
+pub use crate::demo::failure::Failure;
+use crate::demo::failure::json_answer;
 use crate::demo::refusals;
 use crate::demo::refusals::Refusal;
 
 const BODY_LIMIT: usize = 8 << 20;
 /// As many events are remembered; older ones are forgotten, so that a long demo stays small.
 const MEMORY: usize = 100_000;
-/// How long a request hangs when the mock is told to time out; longer than any sensible client waits.
-const HANG: Duration = Duration::from_mins(2);
 
 /// A pixel and the token that may write to it.
 #[derive(Clone, Debug)]
@@ -71,28 +72,13 @@ impl Taken {
     }
 }
 
-/// A way to fail, for the next requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// HTTP 500 with an HTML page.
-    ServerError,
-    /// No answer within two minutes.
-    TimeOut,
-    /// The connection is reset without an answer.
-    Reset,
-    /// Takes the events, then resets the connection: the sender cannot know.
-    LostAnswer,
-    /// Code 80004 and usage headers that ask for this many minutes of rest.
-    Throttle(u32),
-    /// Code 190 subcode 463: the token has expired.
-    DeadToken,
-}
-
 #[derive(Default)]
 struct State {
     taken: VecDeque<Taken>,
     refused: VecDeque<Refusal>,
     failures: VecDeque<Failure>,
+    lasting: Option<Failure>,
+    poisoned: HashSet<String>,
     requests: u64,
 }
 
@@ -107,11 +93,6 @@ struct Inner {
 /// A running mock; clones are handles to the same one. It lives as long as its runtime.
 #[derive(Clone)]
 pub struct Graph(Arc<Inner>);
-
-/// The connection is to be closed without an answer.
-#[derive(Debug, thiserror::Error)]
-#[error("connection cut as told")]
-struct Cut;
 
 impl Graph {
     /// Listens on `at` (port 0 takes a free one) and answers for `accounts`.
@@ -153,6 +134,16 @@ impl Graph {
         self.state().failures.extend(std::iter::repeat_n(failure, count));
     }
 
+    /// Fails every request so, beside those already told, until it is told otherwise.
+    pub fn fail_always(&self, failure: Option<Failure>) {
+        self.state().lasting = failure;
+    }
+
+    /// Refuses each request for good in which an event has this id, as Meta does for one bad event among many.
+    pub fn poison(&self, event_id: &str) {
+        self.state().poisoned.insert(event_id.to_owned());
+    }
+
     /// Waits until the accepted events satisfy `wanted`, at most so long; says whether they did.
     pub async fn until(&self, wanted: impl Fn(&[Taken]) -> bool, at_most: Duration) -> bool {
         let waiting = async {
@@ -174,33 +165,29 @@ impl Graph {
     fn next_failure(&self) -> (u64, Option<Failure>) {
         let mut state = self.state();
         state.requests += 1;
-        (state.requests, state.failures.pop_front())
+        let failure = state.failures.pop_front().or(state.lasting);
+        (state.requests, failure)
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Cut> {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Cut> {
         let (number, failure) = self.next_failure();
         let trace = format!("mock{number:08}");
         match failure {
             None => Ok(self.serve(request, number, &trace).await),
-            Some(Failure::ServerError) => Ok(page(500, "<html><body>Sorry, something went wrong.</body></html>")),
-            Some(Failure::TimeOut) => {
-                tokio::time::sleep(HANG).await;
-                Err(Cut)
-            }
-            Some(Failure::Reset) => Err(Cut),
             Some(Failure::LostAnswer) => {
                 self.serve(request, number, &trace).await;
                 Err(Cut)
             }
-            Some(Failure::Throttle(minutes)) => Ok(throttled(minutes, &trace)),
-            Some(Failure::DeadToken) => {
-                let refusal = Refusal::lasting(401, 190, Some(463), "Error validating access token: Session has expired");
-                Ok(json_answer(401, &refusal.body(&trace)))
+            Some(failure) => {
+                // Read first: who is answered while still sending may see a reset instead of the answer.
+                let read = Limited::new(request.into_body(), BODY_LIMIT).collect().await;
+                read.map_err(|_| Cut)?;
+                failure::answer(failure, &trace).await
             }
         }
     }
 
-    async fn serve(&self, request: Request<Incoming>, number: u64, trace: &str) -> Response<Full<Bytes>> {
+    async fn serve(&self, request: Request<Incoming>, number: u64, trace: &str) -> Answer {
         match self.take(request, number).await {
             Ok(count) => json_answer(200, &json!({ "events_received": count, "messages": [], "fbtrace_id": trace })),
             Err(refusal) => {
@@ -234,6 +221,11 @@ impl Graph {
         let beside = beside(body);
         let taken = |event| Taken { pixel: pixel.clone(), event, beside: beside.clone(), request: number, at: now };
         let mut state = self.state();
+        let poisoned =
+            |event: &Value| event.get("event_id").and_then(Value::as_str).is_some_and(|id| state.poisoned.contains(id));
+        if events.iter().any(poisoned) {
+            return Err(Refusal::lasting(400, 100, Some(2_804_009), "(#100) Invalid parameter"));
+        }
         state.taken.extend(events.into_iter().map(taken));
         while state.taken.len() > MEMORY {
             state.taken.pop_front();
@@ -299,38 +291,4 @@ fn beside(body: Value) -> Value {
     let Value::Object(mut fields) = body else { return Value::Null };
     fields.retain(|name, _| !matches!(name.as_str(), "data" | "access_token" | "appsecret_proof"));
     Value::Object(fields)
-}
-
-fn throttled(minutes: u32, trace: &str) -> Response<Full<Bytes>> {
-    let refusal = Refusal {
-        transient: true,
-        ..Refusal::lasting(
-            400,
-            80_004,
-            Some(2_446_079),
-            "There have been too many calls to this ad-account. Wait a bit and try again.",
-        )
-    };
-    let usage = json!({ "1": [{
-        "type": "ads_management", "call_count": 100, "total_cputime": 25, "total_time": 25,
-        "estimated_time_to_regain_access": minutes, "ads_api_access_tier": "standard_access",
-    }] });
-    let mut answer = json_answer(400, &refusal.body(trace));
-    if let Ok(value) = usage.to_string().parse() {
-        answer.headers_mut().insert("x-business-use-case-usage", value);
-    }
-    answer
-}
-
-fn json_answer(status: u16, body: &Value) -> Response<Full<Bytes>> {
-    let mut answer = page(status, &body.to_string());
-    answer.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json; charset=UTF-8"));
-    answer
-}
-
-fn page(status: u16, text: &str) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::new(Bytes::copy_from_slice(text.as_bytes())));
-    *answer.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-    answer.headers_mut().insert("content-type", http::HeaderValue::from_static("text/html; charset=utf-8"));
-    answer
 }

@@ -2,7 +2,6 @@
 //! patterns. Promises: what loaded cannot fail later; all faults of a data folder are told at once.
 //! Must not know requests or rules.
 
-use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,6 +14,7 @@ use crate::fact::Network;
 use crate::fact::NetworkKind;
 use crate::facts::agent::Robots;
 use crate::fault::Fault;
+use crate::lists::Anonymity;
 use crate::lists::ListSet;
 use crate::lists::Mmdb;
 use crate::lists::PrefixTable;
@@ -132,8 +132,13 @@ pub struct Knowledge {
     carriers: FxHashSet<u32>,
     asn: Mmdb,
     country: Mmdb,
+    /// The operator's own; none is shipped.
+    anonymous: Option<Mmdb>,
     robots: Robots,
 }
+
+/// Where an operator's folder may hold a database of anonymous networks.
+const ANONYMOUS: &str = "anonymous/anonymous-ip.mmdb";
 
 impl Knowledge {
     /// Loads the embedded data, and in its place what the settings' folder has.
@@ -148,6 +153,7 @@ impl Knowledge {
             ["vpn/asn.txt", "datacenter/asn.txt", "carriers/asn.txt"].map(|path| loader.numbers(path));
         let asn = loader.database("asn/origin-asn.mmdb");
         let country = loader.database("country/user-country.mmdb");
+        let anonymous = loader.optional(ANONYMOUS);
         let crawlers = loader.text("bot-ua/crawler-user-agents.json");
         let known = loader.text("bot-ua/well-known-bots.json");
         let robots = Robots::load(&crawlers, &known).map_err(|faults| loader.faults.extend(faults)).ok();
@@ -160,7 +166,7 @@ impl Knowledge {
             .collect();
         let bogons = PrefixTable::build(BOGONS.iter().filter_map(|text| text.parse().ok()).map(|network| (network, 0)));
         let table = PrefixTable::build(entries);
-        Ok(Self { table, names, kinds, identities, bogons, vpn, datacenter, carriers, asn, country, robots })
+        Ok(Self { table, names, kinds, identities, bogons, vpn, datacenter, carriers, asn, country, anonymous, robots })
     }
 
     /// The names of all lists of networks, in the order of their places in [`Network::lists`].
@@ -188,10 +194,13 @@ impl Knowledge {
 
     fn kind(&self, address: IpAddr, lists: ListSet, asn: Option<u32>) -> NetworkKind {
         let bogon = self.bogons.lookup(address) != ListSet::default();
-        if let Some((_, kind)) = self.kinds.iter().find(|(of_kind, _)| of_kind.0 & lists.0 != 0) {
+        let listed = self.kinds.iter().find(|(of_kind, _)| of_kind.0 & lists.0 != 0).map(|(_, kind)| *kind);
+        let hidden = self.anonymous.as_ref().and_then(|database| hides(database.anonymity(address)));
+        // Kinds stand in the order of their precedence.
+        if let Some(kind) = listed.into_iter().chain(hidden).min() {
             // Published cloud feeds hold documentation networks (203.0.113.0/24); an operator may list private ones as an office.
             let by_provider = matches!(kind, NetworkKind::Cloud | NetworkKind::Datacenter);
-            return if bogon && by_provider { NetworkKind::Bogon } else { *kind };
+            return if bogon && by_provider { NetworkKind::Bogon } else { kind };
         }
         let announced_by = |numbers: &FxHashSet<u32>| asn.is_some_and(|asn| numbers.contains(&asn));
         if announced_by(&self.vpn) {
@@ -208,8 +217,28 @@ impl Knowledge {
     }
 }
 
+/// The kind of a network that hides somebody.
+fn hides(of: Anonymity) -> Option<NetworkKind> {
+    if of.tor {
+        Some(NetworkKind::Tor)
+    } else if of.vpn {
+        Some(NetworkKind::Vpn)
+    } else if of.proxy {
+        Some(NetworkKind::OpenProxy)
+    } else {
+        of.hosting.then_some(NetworkKind::Datacenter)
+    }
+}
+
 /// The lists' names, the kinds they give, and all their networks.
 type Networks = (Vec<&'static str>, Vec<(ListSet, NetworkKind)>, Vec<(IpNetwork, u8)>);
+
+/// One file, the operator's or ours.
+struct Content {
+    name: String,
+    bytes: Vec<u8>,
+    is_ours: bool,
+}
 
 struct Loader<'a> {
     settings: &'a Settings,
@@ -224,24 +253,34 @@ impl Loader<'_> {
         }
     }
 
-    /// The operator's file, else the embedded one; and the name faults are told under.
-    fn read(&mut self, file: &'static Shipped) -> (String, Cow<'static, [u8]>) {
+    /// The embedded file and the name its faults are told under.
+    fn embedded(&mut self, file: &'static Shipped) -> Content {
+        let bytes = file.bytes().unwrap_or_else(|error| {
+            let fault = Fault::of_file(file.path, format!("the program's own copy does not unpack: {error}"));
+            self.faults.push(fault.hint("the binary is damaged; install it again"));
+            Vec::new()
+        });
+        Content { name: file.path.to_owned(), bytes, is_ours: true }
+    }
+
+    /// The operator's file, else the embedded one.
+    fn read(&mut self, file: &'static Shipped) -> Content {
         let Some(path) = self.settings.data.as_ref().map(|folder| folder.join(file.path)) else {
-            return (file.path.to_owned(), Cow::Borrowed(file.bytes));
+            return self.embedded(file);
         };
         let name = path.display().to_string();
         match std::fs::read(&path) {
             Ok(bytes) if bytes.is_empty() => {
                 let fault = Fault::of_file(&name, "the file is empty");
                 self.faults.push(fault.hint("remove it to use the shipped list; a comment line makes an empty list"));
-                (name, Cow::Borrowed(file.bytes))
+                self.embedded(file)
             }
-            Ok(bytes) => (name, Cow::Owned(bytes)),
+            Ok(bytes) => Content { name, bytes, is_ours: false },
             Err(error) => {
                 if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
                     self.faults.push(Fault::of_file(&name, format!("cannot be read: {error}")));
                 }
-                (file.path.to_owned(), Cow::Borrowed(file.bytes))
+                self.embedded(file)
             }
         }
     }
@@ -259,8 +298,8 @@ impl Loader<'_> {
             if let Some((lists, _)) = kinds.get_mut(rank) {
                 *lists = lists.with(place);
             }
-            let (name, bytes) = self.read(file);
-            match parse_prefixes(&name, &bytes) {
+            let content = self.read(file);
+            match parse_prefixes(&content.name, &content.bytes) {
                 Ok(networks) => entries.extend(networks.into_iter().map(|network| (network, place))),
                 Err(faults) => self.faults.extend(faults),
             }
@@ -270,21 +309,42 @@ impl Loader<'_> {
 
     fn numbers(&mut self, path: &'static str) -> FxHashSet<u32> {
         let Some(file) = shipped(path) else { return FxHashSet::default() };
-        let (name, bytes) = self.read(file);
-        parse_numbers(&name, &bytes).map_err(|faults| self.faults.extend(faults)).unwrap_or_default().into_iter().collect()
+        let content = self.read(file);
+        parse_numbers(&content.name, &content.bytes)
+            .map_err(|faults| self.faults.extend(faults))
+            .unwrap_or_default()
+            .into_iter()
+            .collect()
     }
 
     fn database(&mut self, path: &'static str) -> Option<Mmdb> {
-        let (name, bytes) = self.read(shipped(path)?);
-        let loaded = match bytes {
-            Cow::Borrowed(bytes) => Mmdb::embedded(&name, bytes),
-            Cow::Owned(bytes) => Mmdb::load(&name, bytes),
-        };
+        let Content { name, bytes, is_ours } = self.read(shipped(path)?);
+        let loaded = if is_ours { Mmdb::embedded(&name, bytes) } else { Mmdb::load(&name, bytes) };
         loaded.map_err(|fault| self.faults.push(fault)).ok()
     }
 
-    fn text(&mut self, path: &'static str) -> (String, Cow<'static, [u8]>) {
-        shipped(path).map_or_else(|| (path.to_owned(), Cow::Borrowed(&b"[]"[..])), |file| self.read(file))
+    /// A database that only an operator can have.
+    fn optional(&mut self, path: &'static str) -> Option<Mmdb> {
+        let path = self.settings.data.as_ref()?.join(path);
+        let name = path.display().to_string();
+        match std::fs::read(&path) {
+            Ok(bytes) => Mmdb::load(&name, bytes).map_err(|fault| self.faults.push(fault)).ok(),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
+            Err(error) => {
+                self.faults.push(Fault::of_file(&name, format!("cannot be read: {error}")));
+                None
+            }
+        }
+    }
+
+    fn text(&mut self, path: &'static str) -> (String, Vec<u8>) {
+        shipped(path).map_or_else(
+            || (path.to_owned(), b"[]".to_vec()),
+            |file| {
+                let content = self.read(file);
+                (content.name, content.bytes)
+            },
+        )
     }
 }
 

@@ -106,8 +106,13 @@ impl Inserter {
                     out.push_back(piece);
                 }
             }
-            Found::At(_) | Found::More | Found::Utf16 => {
-                self.give_up(if found == Found::Utf16 { Why::Utf16 } else { Why::HeadLimit }, out);
+            Found::At(_) | Found::More | Found::Utf16 | Found::Amp => {
+                let why = match found {
+                    Found::Utf16 => Why::Utf16,
+                    Found::Amp => Why::Amp,
+                    Found::At(_) | Found::More => Why::HeadLimit,
+                };
+                self.give_up(why, out);
                 out.push_back(piece);
             }
         }

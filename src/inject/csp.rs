@@ -12,6 +12,9 @@ pub enum Way {
         /// The nonce that every enforcing policy accepts.
         nonce: Option<String>,
     },
+    /// The stub in the page, which fetches the tag as text and runs it there: for policies that let inline scripts run
+    /// but no file of the page's own host.
+    Fetched,
     /// From a file of the page's own host.
     External,
     /// Not at all.
@@ -25,50 +28,64 @@ struct Permits<'a> {
     nonces: Vec<&'a str>,
 }
 
-/// The way that all enforcing policies of the head leave open. Report-only policies do not count.
-/// A field that is not text closes every way.
-pub(crate) fn way(headers: &HeaderMap) -> Way {
-    let Some(policies) = policies(headers) else { return Way::Nothing };
-    let Some((first, others)) = policies.split_first() else { return Way::Inline { nonce: None } };
-    let shared = first.nonces.iter().find(|nonce| others.iter().all(|policy| policy.inline || policy.nonces.contains(nonce)));
-    let by_other = others.iter().flat_map(|policy| policy.nonces.iter());
-    let by_any = by_other.into_iter().find(|nonce| policies.iter().all(|policy| policy.inline || policy.nonces.contains(nonce)));
-    if let Some(nonce) = shared.or(by_any) {
+impl Permits<'_> {
+    /// Whether both scripts run under this nonce: by it, or without one.
+    fn under(&self, nonce: &str) -> bool {
+        self.inline && self.own_host || self.nonces.contains(&nonce)
+    }
+}
+
+/// The way that all enforcing policies of the head of the page at `address` leave open. Report-only policies do not
+/// count. A field that is not text closes every way.
+pub(crate) fn way(headers: &HeaderMap, address: &str) -> Way {
+    let Some(policies) = policies(headers, address) else { return Way::Nothing };
+    let nonces = policies.iter().flat_map(|policy| policy.nonces.iter());
+    if let Some(nonce) = nonces.into_iter().find(|nonce| policies.iter().all(|policy| policy.under(nonce))) {
         return Way::Inline { nonce: Some((*nonce).to_owned()) };
     }
     if policies.iter().all(|policy| policy.inline && policy.own_host) {
         return Way::Inline { nonce: None };
     }
-    if policies.iter().all(|policy| policy.own_host) { Way::External } else { Way::Nothing }
+    if policies.iter().all(|policy| policy.own_host) {
+        return Way::External;
+    }
+    let fetched = policies.iter().all(|policy| policy.inline) && beacon(headers, address) && !demands_trusted_types(headers);
+    if fetched { Way::Fetched } else { Way::Nothing }
 }
 
 /// The way with the least markup: a file of the page's own host wherever that may run.
-pub(crate) fn short_way(headers: &HeaderMap) -> Way {
-    let own_host = policies(headers).is_some_and(|policies| policies.iter().all(|policy| policy.own_host));
-    if own_host { Way::External } else { way(headers) }
+pub(crate) fn short_way(headers: &HeaderMap, address: &str) -> Way {
+    let own_host = policies(headers, address).is_some_and(|policies| policies.iter().all(|policy| policy.own_host));
+    if own_host { Way::External } else { way(headers, address) }
 }
 
 /// What each enforcing policy about scripts permits; `None` where a field is not text.
-fn policies(headers: &HeaderMap) -> Option<Vec<Permits<'_>>> {
+fn policies<'a>(headers: &'a HeaderMap, address: &str) -> Option<Vec<Permits<'a>>> {
     let mut policies = Vec::new();
     for field in headers.get_all(CONTENT_SECURITY_POLICY) {
-        policies.extend(field.to_str().ok()?.split(',').filter_map(permits));
+        policies.extend(field.to_str().ok()?.split(',').filter_map(|policy| permits(policy, address)));
     }
     Some(policies)
 }
 
 /// Whether every enforcing policy lets the page send events to its own host.
-pub(crate) fn beacon(headers: &HeaderMap) -> bool {
+pub(crate) fn beacon(headers: &HeaderMap, address: &str) -> bool {
     headers.get_all(CONTENT_SECURITY_POLICY).iter().filter_map(|field| field.to_str().ok()).all(|text| {
         text.split(',').all(|policy| {
             let directive = named(policy, "connect-src").or_else(|| named(policy, "default-src"));
-            directive.is_none_or(|sources| sources.split_ascii_whitespace().any(own_host))
+            directive.is_none_or(|sources| sources.split_ascii_whitespace().any(|source| covers(source, address)))
         })
     })
 }
 
+/// Whether text may become a script only by the page's own say (Trusted Types, section 4.2.1).
+fn demands_trusted_types(headers: &HeaderMap) -> bool {
+    let fields = headers.get_all(CONTENT_SECURITY_POLICY).iter().filter_map(|field| field.to_str().ok());
+    fields.flat_map(|text| text.split(',')).any(|policy| named(policy, "require-trusted-types-for").is_some())
+}
+
 /// What a policy permits; nothing where it says nothing about scripts.
-fn permits(policy: &str) -> Option<Permits<'_>> {
+fn permits<'a>(policy: &'a str, address: &str) -> Option<Permits<'a>> {
     if named(policy, "sandbox")
         .is_some_and(|flags| !flags.split_ascii_whitespace().any(|f| f.eq_ignore_ascii_case("allow-scripts")))
     {
@@ -90,7 +107,7 @@ fn permits(policy: &str) -> Option<Permits<'_>> {
         } else if lower == "'strict-dynamic'" {
             strict = true;
         } else {
-            own |= own_host(source);
+            own |= covers(source, address);
         }
     }
     // CSP 3, "does element match source list": a nonce, a hash or 'strict-dynamic' voids 'unsafe-inline', and
@@ -98,9 +115,51 @@ fn permits(policy: &str) -> Option<Permits<'_>> {
     Some(Permits { inline: unsafe_inline && !hashed && !strict, own_host: own && !strict, nonces })
 }
 
-/// Whether a source certainly covers the page's own host; a named host might be another one and does not count.
-fn own_host(source: &str) -> bool {
-    source == "*" || source.eq_ignore_ascii_case("'self'")
+/// Whether a source covers every file of the page's own host (CSP 3, section 6.7.2.7 and what follows). What names a
+/// path covers some files only and does not count.
+fn covers(source: &str, address: &str) -> bool {
+    if source == "*" || source.eq_ignore_ascii_case("'self'") {
+        return true;
+    }
+    let Some((own_scheme, rest)) = address.split_once("://") else { return false };
+    let (own_host, own_port) = host_and_port(rest.split(['/', '?', '#']).next().unwrap_or_default());
+    let scheme_fits =
+        |scheme: &str| scheme.eq_ignore_ascii_case(own_scheme) || scheme.eq_ignore_ascii_case("http") && own_scheme == "https";
+    let (scheme, rest) = match source.split_once("://") {
+        Some((scheme, rest)) => (scheme, rest),
+        None if source.strip_suffix(':').is_some_and(scheme_fits) => return true,
+        None => (own_scheme, source),
+    };
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (host, port) = host_and_port(authority);
+    let default = if own_scheme == "https" { "443" } else { "80" };
+    let own_port = own_port.unwrap_or(default);
+    let port_fits = match port {
+        None => own_port == default,
+        Some(port) => port == "*" || port == own_port || port == "80" && own_port == "443",
+    };
+    scheme_fits(scheme) && path.is_empty() && port_fits && host_fits(host, own_host)
+}
+
+/// Splits at the colon in front of a port, which is none inside of an IPv6 address's brackets.
+fn host_and_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    }
+}
+
+fn host_fits(pattern: &str, host: &str) -> bool {
+    let end = |suffix: &str| host.len().checked_sub(suffix.len()).and_then(|at| host.get(at..));
+    match pattern.strip_prefix('*') {
+        Some("") => true,
+        // `*.shop.example` covers what stands below it and not `shop.example`.
+        Some(suffix) if suffix.starts_with('.') => {
+            host.len() > suffix.len() && end(suffix).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+        }
+        Some(_) => false,
+        None => !host.is_empty() && pattern.eq_ignore_ascii_case(host),
+    }
 }
 
 /// The value of the first directive of that name; later ones are ignored, as browsers do.
@@ -123,12 +182,14 @@ pub(crate) fn is_nonce(nonce: &str) -> bool {
 mod tests {
     use super::*;
 
+    const HERE: &str = "https://shop.example/mug?size=1";
+
     fn way_of(policies: &[&str]) -> Way {
         let mut headers = HeaderMap::new();
         for policy in policies {
             headers.append(CONTENT_SECURITY_POLICY, policy.parse().expect("a field value"));
         }
-        way(&headers)
+        way(&headers, HERE)
     }
 
     fn nonce(nonce: &str) -> Way {
@@ -154,7 +215,7 @@ mod tests {
     fn several_policies_must_all_agree() {
         assert_eq!(way_of(&["script-src 'nonce-a' 'nonce-b'", "script-src 'nonce-b'"]), nonce("b"));
         assert_eq!(way_of(&["script-src 'nonce-a', script-src 'nonce-b'"]), Way::Nothing);
-        assert_eq!(way_of(&["script-src 'unsafe-inline'", "script-src 'nonce-b'"]), nonce("b"));
+        assert_eq!(way_of(&["script-src 'self' 'unsafe-inline'", "script-src 'nonce-b'"]), nonce("b"));
         assert_eq!(way_of(&["script-src 'self'", "default-src 'self' 'unsafe-inline'"]), Way::External);
     }
 
@@ -175,7 +236,56 @@ mod tests {
         ] {
             let headers =
                 policies.iter().map(|policy| (CONTENT_SECURITY_POLICY, policy.parse().expect("a field value"))).collect();
-            assert_eq!(short_way(&headers), way, "{policies:?}");
+            assert_eq!(short_way(&headers, HERE), way, "{policies:?}");
+        }
+    }
+
+    #[test]
+    fn a_nonce_serves_both_scripts_or_is_not_taken() {
+        assert_eq!(way_of(&["script-src 'unsafe-inline' https://cdn.example", "script-src 'self' 'nonce-b'"]), Way::Nothing);
+        assert_eq!(way_of(&["script-src 'unsafe-inline' 'nonce-a'"]), nonce("a"));
+        assert_eq!(way_of(&["script-src 'unsafe-inline' https:", "script-src 'nonce-b'"]), nonce("b"));
+    }
+
+    #[test]
+    fn where_inline_scripts_run_and_no_file_of_the_own_host_the_tag_is_fetched_if_the_page_may_fetch() {
+        let foreign = "script-src 'unsafe-inline' https://connect.facebook.net";
+        assert_eq!(way_of(&[foreign]), Way::Fetched);
+        assert_eq!(way_of(&[&format!("{foreign}; connect-src 'self'")]), Way::Fetched);
+        assert_eq!(way_of(&[&format!("{foreign}; connect-src https://www.facebook.com")]), Way::Nothing);
+        assert_eq!(way_of(&["default-src 'unsafe-inline' https://connect.facebook.net"]), Way::Nothing);
+        assert_eq!(way_of(&[foreign, "require-trusted-types-for 'script'"]), Way::Nothing);
+        assert_eq!(way_of(&[foreign, "script-src 'self'"]), Way::Nothing);
+    }
+
+    #[test]
+    fn the_own_host_is_known_by_its_name_and_its_scheme() {
+        for (address, source, covered) in [
+            ("https://shop.example/a", "shop.example", true),
+            ("https://shop.example", "https://Shop.Example/", true),
+            ("https://shop.example/", "http://shop.example", true),
+            ("https://shop.example/", "http://shop.example:80", true),
+            ("http://shop.example/", "https://shop.example", false),
+            ("https://shop.example/", "https:", true),
+            ("https://shop.example/", "HTTP:", true),
+            ("http://shop.example/", "https:", false),
+            ("https://shop.example/", "data:", false),
+            ("https://www.shop.example/", "*.shop.example", true),
+            ("https://shop.example/", "*.shop.example", false),
+            ("https://myshop.example/", "*shop.example", false),
+            ("https://shop.example/", "https://*", true),
+            ("https://shop.example/", "shop.example/js/", false),
+            ("https://shop.example/", "cdn.example", false),
+            ("http://shop.example:8080/", "shop.example", false),
+            ("http://shop.example:8080/", "shop.example:8080", true),
+            ("http://shop.example:8080/", "shop.example:*", true),
+            ("http://[::1]:8080/", "[::1]:8080", true),
+            ("http://[::1]/", "[::1]", true),
+            ("https://shop.example/?a=://x", "'none'", false),
+            ("", "shop.example", false),
+            ("https:///", "", false),
+        ] {
+            assert_eq!(covers(source, address), covered, "{source} for {address}");
         }
     }
 
@@ -190,8 +300,8 @@ mod tests {
     #[test]
     fn a_foreign_connect_source_stops_the_beacon() {
         let mut headers = HeaderMap::new();
-        assert!(beacon(&headers));
+        assert!(beacon(&headers, HERE));
         headers.append(CONTENT_SECURITY_POLICY, "connect-src https://api.example".parse().expect("a field value"));
-        assert!(!beacon(&headers));
+        assert!(!beacon(&headers, HERE));
     }
 }

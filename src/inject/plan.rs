@@ -84,6 +84,8 @@ pub enum Why {
     Utf16,
     /// The page ended before its head began.
     NoHead,
+    /// An AMP page, in which scripts of a site's own are not valid.
+    Amp,
 }
 
 impl Why {
@@ -103,19 +105,20 @@ impl Why {
             Self::HeadLimit => "head_limit",
             Self::Utf16 => "utf16",
             Self::NoHead => "no_head",
+            Self::Amp => "amp",
         }
     }
 }
 
-/// Decides about one answer of the site from its status and head.
-pub fn plan(_settings: &Settings, navigation: bool, status: StatusCode, headers: &HeaderMap) -> Plan {
-    match judge(navigation, status, headers) {
+/// Decides about one answer of the site from its status and head; `address` is the page's URL as its visitor has it.
+pub fn plan(_settings: &Settings, navigation: bool, status: StatusCode, headers: &HeaderMap, address: &str) -> Plan {
+    match judge(navigation, status, headers, address) {
         Ok(injection) => Plan::Inject(injection),
         Err(why) => Plan::Pass(why),
     }
 }
 
-fn judge(navigation: bool, status: StatusCode, headers: &HeaderMap) -> Result<Injection, Why> {
+fn judge(navigation: bool, status: StatusCode, headers: &HeaderMap, address: &str) -> Result<Injection, Why> {
     if !navigation {
         return Err(Why::NotNavigation);
     }
@@ -136,8 +139,12 @@ fn judge(navigation: bool, status: StatusCode, headers: &HeaderMap) -> Result<In
     if headers.get(CONTENT_LENGTH).is_some_and(|length| length == "0") {
         return Err(Why::Empty);
     }
-    let way = if charset == Charset::Page { csp::short_way(headers) } else { csp::way(headers) };
-    if way == Way::Nothing { Err(Why::Csp) } else { Ok(Injection { way, coding, beacon: csp::beacon(headers), charset }) }
+    let way = if charset == Charset::Page { csp::short_way(headers, address) } else { csp::way(headers, address) };
+    if way == Way::Nothing {
+        Err(Why::Csp)
+    } else {
+        Ok(Injection { way, coding, beacon: csp::beacon(headers, address), charset })
+    }
 }
 
 fn content_type(headers: &HeaderMap) -> Result<Charset, Why> {
@@ -228,7 +235,7 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, value.parse().expect("a field value"));
         }
-        plan(&Settings::default(), true, StatusCode::from_u16(status).expect("a status"), &headers)
+        plan(&Settings::default(), true, StatusCode::from_u16(status).expect("a status"), &headers, "https://shop.example/")
     }
 
     fn html(fields: &[(&'static str, &'static str)]) -> Plan {
@@ -285,6 +292,6 @@ mod tests {
             assert_eq!(plan_of(status, &[("content-type", "text/html")]), Plan::Pass(Why::Status));
         }
         let headers = HeaderMap::new();
-        assert_eq!(plan(&Settings::default(), false, StatusCode::OK, &headers), Plan::Pass(Why::NotNavigation));
+        assert_eq!(plan(&Settings::default(), false, StatusCode::OK, &headers, ""), Plan::Pass(Why::NotNavigation));
     }
 }

@@ -12,6 +12,8 @@ pub(crate) enum Found {
     At(usize),
     /// The bytes are UTF-16: nothing of ours may go in.
     Utf16,
+    /// The page says that it is AMP: a script of ours would make it invalid.
+    Amp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,12 +99,26 @@ pub(crate) struct Scanner {
     end_len: usize,
     plain: bool,
     tokens: u8,
+    /// The bytes of an attribute's name on `html` so far, as far as they can matter; one more than the longest that does.
+    name: [u8; 10],
+    name_len: usize,
 }
 
 impl Scanner {
     /// A tokenizer before the page's first byte.
     pub(crate) fn new() -> Self {
-        Self { state: State::Start, tag: Tag::End, seen: 0, token: 0, end: [0; 5], end_len: 0, plain: true, tokens: 0 }
+        Self {
+            state: State::Start,
+            tag: Tag::End,
+            seen: 0,
+            token: 0,
+            end: [0; 5],
+            end_len: 0,
+            plain: true,
+            tokens: 0,
+            name: [0; 10],
+            name_len: 0,
+        }
     }
 
     /// Reads the next piece.
@@ -304,6 +320,35 @@ impl Scanner {
     }
 
     fn attributes(&mut self, byte: u8) -> Found {
+        let before = self.state;
+        let found = self.attribute_states(byte);
+        if self.tag == Tag::Html {
+            if before == State::Attribute && self.state != State::Attribute && self.name_is_amp() {
+                return Found::Amp;
+            }
+            if self.state == State::Attribute {
+                if before != State::Attribute {
+                    self.name_len = 0;
+                }
+                if let Some(slot) = self.name.get_mut(self.name_len) {
+                    *slot = byte.to_ascii_lowercase();
+                    self.name_len += 1;
+                }
+            }
+        }
+        found
+    }
+
+    /// The attributes by which an `html` element says that it is AMP: for pages, ads and e-mail (amp.dev, "AMP HTML
+    /// Specification"). The sign is U+26A1 in UTF-8, which AMP demands.
+    fn name_is_amp(&self) -> bool {
+        const SIGN: &[u8] = "\u{26A1}".as_bytes();
+        let name = self.name.get(..self.name_len).unwrap_or_default();
+        let rest = name.strip_prefix(b"amp").or_else(|| name.strip_prefix(SIGN));
+        rest.is_some_and(|rest| matches!(rest, b"" | b"4ads" | b"4email"))
+    }
+
+    fn attribute_states(&mut self, byte: u8) -> Found {
         let space = matches!(byte, b'\t' | b'\n' | 0x0C | b'\r' | b' ');
         self.state = match (self.state, byte) {
             (State::DoubleQuoted, b'"') | (State::SingleQuoted, b'\'') => State::AfterQuoted,
@@ -391,6 +436,22 @@ mod tests {
     fn an_opening_that_never_ends_has_no_place() {
         for page in ["", " \n", "<html", "<!-- <head>", "<html a='<head>", "<hea"] {
             assert_eq!(place(page), None, "{page}");
+        }
+    }
+
+    #[test]
+    fn an_amp_page_is_known_by_its_html_tag() {
+        for tag in
+            ["<html amp>", "<html \u{26A1} lang=en>", "<HTML lang='a' AMP=''>", "<html\namp4email>", "<html a=b \u{26A1}4ads/>"]
+        {
+            let page = format!("<!doctype html>{tag}<head>");
+            assert_eq!(Scanner::new().feed(page.as_bytes()), Found::Amp, "{tag}");
+            let mut scanner = Scanner::new();
+            let bytewise = page.as_bytes().iter().map(|byte| scanner.feed(&[*byte])).find(|found| *found != Found::More);
+            assert_eq!(bytewise, Some(Found::Amp), "{tag}");
+        }
+        for tag in ["<html lang=amp>", "<html amped>", "<html data-amp>", "<html a='amp'>", "<head amp>", "<html am p>"] {
+            assert!(place(&format!("<!doctype html>{tag}<head>")).is_some(), "{tag}");
         }
     }
 

@@ -47,15 +47,21 @@ pub fn snippet(settings: &Settings, data: &PageData<'_>, way: &Way) -> Bytes {
     let mut out = String::with_capacity(1280);
     match way {
         Way::Inline { nonce } => {
-            open(&mut out, nonce.as_deref());
-            attribute(&mut out, "data-cs", &json);
-            out.push('>');
-            out.push_str(tag::stub());
-            out.push_str("</script>");
+            stub(&mut out, nonce.as_deref(), &json);
             open(&mut out, nonce.as_deref());
             out.push_str(" async");
             source(&mut out, &settings.prefix, "/t.js");
             out.push_str("></script>");
+        }
+        Way::Fetched => {
+            stub(&mut out, None, &json);
+            // The stub has read the data; the address comes from there, so that nothing needs encoding for a script.
+            let _ = write!(
+                out,
+                "<script>fetch(__cs.j.u+\"/t.js?v={}\").then(r=>r.text()).then(t=>{{let s=document.createElement(\"script\");\
+                 s.text=t;document.head.append(s);s.remove()}}).catch(()=>0)</script>",
+                tag::script_hash()
+            );
         }
         Way::External => {
             open(&mut out, None);
@@ -66,6 +72,15 @@ pub fn snippet(settings: &Settings, data: &PageData<'_>, way: &Way) -> Bytes {
         Way::Nothing => {}
     }
     Bytes::from(out)
+}
+
+/// The stub with the page's data.
+fn stub(out: &mut String, nonce: Option<&str>, json: &str) {
+    open(out, nonce);
+    attribute(out, "data-cs", json);
+    out.push('>');
+    out.push_str(tag::stub());
+    out.push_str("</script>");
 }
 
 fn open(out: &mut String, nonce: Option<&str>) {

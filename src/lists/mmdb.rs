@@ -1,7 +1,6 @@
 //! Country and autonomous system of an address from a MaxMind DB file. Promises: a broken file is refused when it is
 //! loaded; what slips through answers "not known"; no panic, no endless loop. Must not know networks' kinds.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::net::IpAddr;
 
@@ -16,10 +15,24 @@ use crate::fault::Fault;
 /// Largest file in bytes; the largest commercial databases of country or ASN are below 100 MB.
 const FILE: usize = 512 << 20;
 
+/// What is known of an address that hides somebody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "the four flags of the database's record, independent of one another")]
+pub struct Anonymity {
+    /// A Tor exit.
+    pub tor: bool,
+    /// A VPN's exit.
+    pub vpn: bool,
+    /// A public or residential proxy.
+    pub proxy: bool,
+    /// A hosting provider's network.
+    pub hosting: bool,
+}
+
 /// A database of addresses, checked when it was loaded.
 #[derive(Debug)]
 pub struct Mmdb {
-    reader: Reader<Cow<'static, [u8]>>,
+    reader: Reader<Vec<u8>>,
 }
 
 impl Mmdb {
@@ -27,8 +40,8 @@ impl Mmdb {
     ///
     /// # Errors
     /// The file is no MaxMind DB.
-    pub fn embedded(path: &str, bytes: &'static [u8]) -> Result<Self, Fault> {
-        Self::open(path, Cow::Borrowed(bytes))
+    pub fn embedded(path: &str, bytes: Vec<u8>) -> Result<Self, Fault> {
+        Self::open(path, bytes)
     }
 
     /// Takes an operator's database: its whole search tree and every record are walked, bounded by the file's size.
@@ -36,7 +49,7 @@ impl Mmdb {
     /// # Errors
     /// The file is no MaxMind DB or is damaged.
     pub fn load(path: &str, bytes: Vec<u8>) -> Result<Self, Fault> {
-        let database = Self::open(path, Cow::Owned(bytes))?;
+        let database = Self::open(path, bytes)?;
         database.walk().map_err(|error| refused(path, &error))?;
         Ok(database)
     }
@@ -58,7 +71,7 @@ impl Mmdb {
         Ok(())
     }
 
-    fn open(path: &str, bytes: Cow<'static, [u8]>) -> Result<Self, Fault> {
+    fn open(path: &str, bytes: Vec<u8>) -> Result<Self, Fault> {
         if bytes.len() > FILE {
             return Err(Fault::of_file(path, format!("file of {} bytes", bytes.len()))
                 .hint(format!("databases have at most {FILE} bytes")));
@@ -83,6 +96,17 @@ impl Mmdb {
             .or_else(|| self.field(address, &[PathElement::Key("country"), PathElement::Key("iso_code")]))?;
         let code: [u8; 2] = code.as_bytes().try_into().ok()?;
         code.iter().all(u8::is_ascii_alphabetic).then(|| code.map(|letter| letter.to_ascii_uppercase()))
+    }
+
+    /// What a database of anonymous networks (`GeoIP2` Anonymous IP and those of its shape) says of an address.
+    pub fn anonymity(&self, address: IpAddr) -> Anonymity {
+        let is = |key: &str| self.field(address, &[PathElement::Key(key)]).unwrap_or(false);
+        Anonymity {
+            tor: is("is_tor_exit_node"),
+            vpn: is("is_anonymous_vpn"),
+            proxy: is("is_public_proxy") || is("is_residential_proxy"),
+            hosting: is("is_hosting_provider"),
+        }
     }
 
     fn field<'a, T: serde::Deserialize<'a>>(&'a self, address: IpAddr, path: &[PathElement<'_>]) -> Option<T> {
@@ -112,7 +136,7 @@ mod tests {
         let nested = load("GeoLite2-Country-Test.mmdb").unwrap();
         assert_eq!(nested.country("81.2.69.160".parse().unwrap()), Some(*b"GB"));
         assert_eq!(nested.country("::ffff:81.2.69.160".parse().unwrap()), Some(*b"GB"));
-        let flat = Mmdb::embedded("country", shipped("country/user-country.mmdb").unwrap().bytes).unwrap();
+        let flat = Mmdb::embedded("country", shipped("country/user-country.mmdb").unwrap().bytes().unwrap()).unwrap();
         assert_eq!(flat.country("217.0.0.1".parse().unwrap()), Some(*b"DE"));
         assert_eq!(flat.country("127.0.0.1".parse().unwrap()), None);
     }
@@ -125,12 +149,57 @@ mod tests {
         assert_eq!(database.asn("10.0.0.1".parse().unwrap()), None);
     }
 
+    /// Sound databases of the folder; all others are broken or hostile.
+    const SOUND: [&str; 11] = [
+        "GeoIP-Anonymous-Plus-Test.mmdb",
+        "GeoIP-Residential-Proxy-Test.mmdb",
+        "GeoIP2-Anonymous-IP-Test.mmdb",
+        "GeoIP2-City-Test.mmdb",
+        "GeoIP2-Connection-Type-Test.mmdb",
+        "GeoIP2-Country-Test.mmdb",
+        "GeoIP2-ISP-Test.mmdb",
+        "GeoLite2-ASN-Test.mmdb",
+        "GeoLite2-Country-Test.mmdb",
+        "MaxMind-DB-test-ipv4-24.mmdb",
+        "MaxMind-DB-test-ipv6-32.mmdb",
+    ];
+
+    #[test]
+    fn databases_of_every_maker_and_shape_are_read() {
+        let of = |name: &str| load(name).unwrap();
+        assert!(SOUND.iter().all(|name| load(name).is_ok()));
+        let british = "81.2.69.160".parse().unwrap();
+        assert_eq!(of("GeoIP2-Country-Test.mmdb").country(british), Some(*b"GB"));
+        assert_eq!(of("GeoIP2-City-Test.mmdb").country(british), Some(*b"GB"));
+        assert_eq!(of("GeoIP2-Connection-Type-Test.mmdb").country(british), None);
+        assert_eq!(of("GeoIP2-ISP-Test.mmdb").asn("1.128.0.1".parse().unwrap()), Some(1_221));
+        // A database of IPv4 alone answers nothing for IPv6.
+        assert_eq!(of("MaxMind-DB-test-ipv4-24.mmdb").asn("2001:db8::1".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn what_hides_somebody_is_told_apart() {
+        let plain = Anonymity::default();
+        let database = load("GeoIP2-Anonymous-IP-Test.mmdb").unwrap();
+        for (address, expected) in [
+            ("1.2.0.1", Anonymity { vpn: true, ..plain }),
+            ("65.0.0.1", Anonymity { tor: true, ..plain }),
+            ("71.160.223.1", Anonymity { hosting: true, ..plain }),
+            ("186.30.236.1", Anonymity { proxy: true, ..plain }),
+            ("abcd:1000::1", Anonymity { proxy: true, ..plain }),
+            ("81.2.69.1", Anonymity { tor: true, vpn: true, proxy: true, hosting: true }),
+            ("8.8.8.8", plain),
+        ] {
+            assert_eq!(database.anonymity(address.parse().unwrap()), expected, "{address}");
+        }
+    }
+
     #[test]
     fn broken_databases_are_refused_or_answer_nothing() {
         let mut refused = 0;
         for entry in std::fs::read_dir(folder()).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            if !name.contains(".mmdb") || name.starts_with("GeoLite2") {
+            if !name.contains(".mmdb") || SOUND.contains(&name.as_str()) {
                 continue;
             }
             match load(&name) {
@@ -141,7 +210,8 @@ mod tests {
                 Ok(database) => {
                     for address in ["1.1.1.1", "81.2.69.160", "::", "2001:db8::1", "255.255.255.255"] {
                         let address = address.parse().unwrap();
-                        assert_eq!((database.asn(address), database.country(address)), (None, None), "{name}");
+                        let known = (database.asn(address), database.country(address), database.anonymity(address));
+                        assert_eq!(known, (None, None, Anonymity::default()), "{name}");
                     }
                 }
             }
@@ -150,10 +220,22 @@ mod tests {
     }
 
     #[test]
+    fn half_a_database_is_refused() {
+        let whole = std::fs::read(folder().join("GeoLite2-Country-Test.mmdb")).unwrap();
+        for kept in [0, 1, whole.len() / 4, whole.len() / 2, whole.len() - 200] {
+            let fault = Mmdb::load("half.mmdb", whole[..kept].to_vec()).unwrap_err();
+            assert!(fault.hint.is_some_and(|hint| hint.contains("download")), "{kept}");
+        }
+        for page in [&b"<!doctype html><title>Sign in</title>"[..], &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0]] {
+            assert!(Mmdb::load("page.mmdb", page.to_vec()).is_err());
+        }
+    }
+
+    #[test]
     fn the_databases_that_come_with_the_program_are_whole() {
         for path in ["asn/origin-asn.mmdb", "country/user-country.mmdb"] {
             let file = shipped(path).unwrap();
-            assert_eq!(Mmdb::load(path, file.bytes.to_vec()).err(), None);
+            assert_eq!(Mmdb::load(path, file.bytes().unwrap()).err(), None);
         }
     }
 

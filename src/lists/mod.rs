@@ -2,11 +2,14 @@
 //! address which lists hold it. Promises: hostile bytes never panic; a loaded table never fails.
 //! Must not know what a list means for a visitor.
 
+mod feed;
 mod mmdb;
+mod network;
 mod prefixes;
 mod shipped;
 mod text;
 
+pub use mmdb::Anonymity;
 pub use mmdb::Mmdb;
 pub use prefixes::PrefixTable;
 pub use shipped::SHIPPED;

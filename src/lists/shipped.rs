@@ -1,5 +1,10 @@
-//! The lists that come with the program, embedded, each with the date of its snapshot. Their sources and licences
-//! are in `data/*/ORIGIN.md`. Must not know what a list means for a visitor.
+//! The lists that come with the program, embedded compressed, each with the date of its snapshot. Their sources and
+//! licences are in `data/*/ORIGIN.md`; `data/pack.rs` compresses them. Must not know what a list means for a visitor.
+
+use std::io;
+use std::io::Read;
+
+use flate2::read::GzDecoder;
 
 /// One embedded file.
 #[derive(Clone, Copy, Debug)]
@@ -10,8 +15,20 @@ pub struct Shipped {
     pub list: &'static str,
     /// The date of the snapshot, `YYYY-MM-DD`.
     pub date: &'static str,
-    /// Its content.
-    pub bytes: &'static [u8],
+    /// Its content, gzip (RFC 1952).
+    pub packed: &'static [u8],
+}
+
+impl Shipped {
+    /// Its content, unpacked anew with each call.
+    ///
+    /// # Errors
+    /// The program was damaged: what it carries does not unpack or its checksum is wrong.
+    pub fn bytes(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        GzDecoder::new(self.packed).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
 }
 
 macro_rules! shipped {
@@ -20,13 +37,14 @@ macro_rules! shipped {
             path: $path,
             list: $list,
             date: $date,
-            bytes: include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/data/", $path)),
+            packed: include_bytes!(concat!(env!("OUT_DIR"), "/", $path, ".gz")),
         },)+]
     };
 }
 
-/// All embedded files: networks first, then numbers, databases and patterns.
-pub const SHIPPED: &[Shipped] = shipped![
+/// All embedded files: networks first, then numbers, databases and patterns. Not a constant, which would stand in the
+/// binary once for each place that names it.
+pub static SHIPPED: &[Shipped] = shipped![
     ("private-relay/ipv4.txt", "private_relay", "2026-08-22"),
     ("private-relay/ipv6.txt", "private_relay", "2026-08-22"),
     ("corporate-gateways/zscaler.txt", "zscaler", "2026-08-11"),
@@ -61,6 +79,9 @@ pub const SHIPPED: &[Shipped] = shipped![
     ("tor/exits-ipv6.txt", "tor", "2026-08-22"),
     ("vpn/ipv4.txt", "vpn", "2026-08-22"),
     ("vpn/ipv6.txt", "vpn", "2026-08-22"),
+    ("vpn/providers/mullvadvpn.txt", "mullvad", "2026-08-22"),
+    ("vpn/providers/pia.txt", "pia", "2026-08-22"),
+    ("vpn/providers/protonvpn.txt", "protonvpn", "2026-08-22"),
     ("proxies/ips.txt", "open_proxies", "2026-08-22"),
     ("cloud/amazon-ipv4.txt", "amazon", "2026-08-22"),
     ("cloud/amazon-ipv6.txt", "amazon", "2026-08-22"),
@@ -95,4 +116,24 @@ pub const SHIPPED: &[Shipped] = shipped![
 /// The embedded file of a path under `data/`.
 pub fn shipped(path: &str) -> Option<&'static Shipped> {
     SHIPPED.iter().find(|file| file.path == path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_embedded_file_unpacks_to_the_file_it_was() {
+        for file in SHIPPED {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(file.path);
+            assert!(file.bytes().unwrap() == std::fs::read(&path).unwrap(), "{}", file.path);
+        }
+    }
+
+    #[test]
+    fn the_embedded_files_take_less_than_half_their_size() {
+        let packed: usize = SHIPPED.iter().map(|file| file.packed.len()).sum();
+        let plain: usize = SHIPPED.iter().map(|file| file.bytes().unwrap().len()).sum();
+        assert!(packed * 2 < plain, "{packed} of {plain} bytes");
+    }
 }

@@ -1,11 +1,15 @@
 //! Reads list files: one network, number or word per line. Promises: every fault with its line and what to do, all
 //! at once but at most [`FAULTS`]; bounded work on any bytes. Must not know which list it reads.
 
+use std::cell::Cell;
 use std::fmt::Display;
 
 use ipnetwork::IpNetwork;
 
 use crate::fault::Fault;
+use crate::lists::feed;
+use crate::lists::network;
+use crate::lists::network::Line;
 
 /// Faults told of one file; a file that is of another kind has thousands of the same.
 const FAULTS: usize = 20;
@@ -16,22 +20,38 @@ const LINE: usize = 4_096;
 /// Longest piece of a line repeated in a message, in characters.
 const SHOWN: usize = 60;
 
-/// Reads networks: one CIDR or bare address per line; `#` and `;` begin a comment.
+/// Reads networks: one CIDR, address or range per line, also in a table's column; `#` and `;` begin a comment. JSON feeds are
+/// known by their first letter.
 ///
 /// # Errors
 /// Lines that are no network, networks with host bits set, files that are no list.
 pub fn parse_prefixes(path: &str, bytes: &[u8]) -> Result<Vec<IpNetwork>, Vec<Fault>> {
-    entries(path, bytes, |line| prefix(line.split(['#', ';']).next().unwrap_or_default().trim()))
+    if bytes.len() <= FILE && feed::is_feed(without_mark(bytes)) {
+        return feed::read(path, without_mark(bytes));
+    }
+    let heads = Cell::new(1);
+    let networks = entries(path, bytes, |line| match network::read(line) {
+        Line::Nothing => Ok(None),
+        Line::Networks(networks) => {
+            heads.set(0);
+            Ok(Some(networks))
+        }
+        // The first line of a table names its columns.
+        Line::Other if line.contains([',', '\t']) && heads.replace(0) > 0 => Ok(None),
+        wrong => Err(no_network(line, &wrong)),
+    })?;
+    Ok(networks.into_iter().flatten().collect())
 }
 
-/// Reads numbers of autonomous systems: `AS123` or `123` per line; `#` and `;` begin a comment.
+/// Reads numbers of autonomous systems: `AS123` or `123` per line, also in the first column of a table headed `ASN`; `#` and
+/// `;` begin a comment.
 ///
 /// # Errors
 /// Lines that are no number from 1 to 4,294,967,295, files that are no list.
 pub fn parse_numbers(path: &str, bytes: &[u8]) -> Result<Vec<u32>, Vec<Fault>> {
     entries(path, bytes, |line| {
-        let text = line.split(['#', ';']).next().unwrap_or_default().trim();
-        if text.is_empty() {
+        let text = network::unquoted(line.split(['#', ';', ',']).next().unwrap_or_default());
+        if text.is_empty() || text.eq_ignore_ascii_case("asn") {
             return Ok(None);
         }
         let digits = text.get(..2).filter(|head| head.eq_ignore_ascii_case("as")).and_then(|_| text.get(2..)).unwrap_or(text);
@@ -77,28 +97,27 @@ impl Wrong {
     }
 }
 
-fn prefix(text: &str) -> Result<Option<IpNetwork>, Wrong> {
-    if text.is_empty() {
-        return Ok(None);
+fn no_network(line: &str, wrong: &Line) -> Wrong {
+    let text = line.split(['#', ';']).next().unwrap_or_default().trim();
+    match wrong {
+        Line::BitsSet(network) => {
+            let meant = match IpNetwork::new(network.network(), network.prefix()) {
+                Ok(meant) => format!("write `{meant}` for the network or `{}` for the address", network.ip()),
+                Err(_) => "write the first address of the network".to_owned(),
+            };
+            Wrong::new(format!("`{}` has bits set behind its prefix", shown(text)), meant)
+        }
+        Line::Backwards => Wrong::new(format!("`{}` ends before it begins", shown(text)), "write the lower address first"),
+        _ => Wrong::new(
+            format!("`{}` is no network", shown(text)),
+            "write one network such as `192.0.2.0/24`, one address or one range per line",
+        ),
     }
-    let Ok(network) = text.parse::<IpNetwork>() else {
-        let hint = if text.contains('-') {
-            "write ranges as CIDR, one network per line"
-        } else if text.contains(',') {
-            "keep the column with the network only"
-        } else {
-            "write one network such as `192.0.2.0/24` or one address per line"
-        };
-        return Err(Wrong::new(format!("`{}` is no network", shown(text)), hint));
-    };
-    if network.network() != network.ip() {
-        let meant = match IpNetwork::new(network.network(), network.prefix()) {
-            Ok(meant) => format!("write `{meant}` for the network or `{}` for the address", network.ip()),
-            Err(_) => "write the first address of the network".to_owned(),
-        };
-        return Err(Wrong::new(format!("`{}` has bits set behind its prefix", shown(text)), meant));
-    }
-    Ok(Some(network))
+}
+
+/// A file without the byte-order mark that some editors put first.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 /// Runs a reader over all lines and gathers what it made of them, or all that is wrong.
@@ -106,7 +125,7 @@ fn entries<T>(path: &str, bytes: &[u8], read: impl Fn(&str) -> Result<Option<T>,
     if let Some(fault) = no_list(path, bytes) {
         return Err(vec![fault]);
     }
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let bytes = without_mark(bytes);
     let mut found = Vec::new();
     let mut faults = Faults { path, told: Vec::new(), untold: 0 };
     for (number, line) in (1_u32..).zip(bytes.split(|byte| *byte == b'\n')) {
@@ -129,7 +148,10 @@ fn no_list(path: &str, bytes: &[u8]) -> Option<Fault> {
         let message = format!("file of {} bytes", bytes.len());
         return Some(Fault::of_file(path, message).hint(format!("lists have at most {FILE} bytes")));
     }
-    let head = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Some(Fault::of_file(path, "UTF-16 text, not UTF-8").hint("save the file as UTF-8"));
+    }
+    let head = without_mark(bytes).trim_ascii_start();
     if head.starts_with(b"<") {
         return Some(Fault::at(path, 1, 1, "an HTML or XML page, not a list").hint("download the raw text of the list"));
     }
@@ -190,15 +212,15 @@ mod tests {
 
     #[test]
     fn all_wrong_lines_are_told_at_once_with_their_place_and_what_to_do() {
-        let faults =
-            parse_prefixes("vpn.txt", b"192.0.2.1/24\n10.0.0.0/8\n10.0.0.0-10.0.0.9\nexample.com\n1.2.3.4,DE\n").unwrap_err();
+        let faults = parse_prefixes("vpn.txt", b"192.0.2.1/24\n10.0.0.0/8\n10.0.0.9-10.0.0.0\nexample.com\n1.2.3.4,DE\nx,y\n")
+            .unwrap_err();
         assert_eq!(
             told(&faults),
             [
                 "vpn.txt:1:1: `192.0.2.1/24` has bits set behind its prefix\nhint: write `192.0.2.0/24` for the network or `192.0.2.1` for the address",
-                "vpn.txt:3:1: `10.0.0.0-10.0.0.9` is no network\nhint: write ranges as CIDR, one network per line",
-                "vpn.txt:4:1: `example.com` is no network\nhint: write one network such as `192.0.2.0/24` or one address per line",
-                "vpn.txt:5:1: `1.2.3.4,DE` is no network\nhint: keep the column with the network only",
+                "vpn.txt:3:1: `10.0.0.9-10.0.0.0` ends before it begins\nhint: write the lower address first",
+                "vpn.txt:4:1: `example.com` is no network\nhint: write one network such as `192.0.2.0/24`, one address or one range per line",
+                "vpn.txt:6:1: `x,y` is no network\nhint: write one network such as `192.0.2.0/24`, one address or one range per line",
             ]
         );
     }
@@ -209,6 +231,26 @@ mod tests {
         assert_eq!(told(&faults), ["a.txt:1:1: an HTML or XML page, not a list\nhint: download the raw text of the list"]);
         assert_eq!(parse_numbers("a.txt", &[0x1f, 0x8b, 8, 0]).unwrap_err().len(), 1);
         assert_eq!(parse_words("a.txt", b"a\0b").unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn tables_feeds_and_other_encodings_are_read_or_named() {
+        let table = parse_prefixes("a.csv", b"network,country\n1.0.0.0/24,AU\n\"1.0.4.0\",\"1.0.7.255\",AU\n").unwrap();
+        assert_eq!(table.iter().map(ToString::to_string).collect::<Vec<_>>(), ["1.0.0.0/24", "1.0.4.0/22"]);
+        assert_eq!(parse_prefixes("a", b"\xef\xbb\xbf {\"ip\": \"192.0.2.1\"}").unwrap().len(), 1);
+        let utf16: Vec<u8> = std::iter::once(0xfeff).chain("192.0.2.1\r\n".encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        assert_eq!(told(&parse_prefixes("a", &utf16).unwrap_err()), ["a: UTF-16 text, not UTF-8\nhint: save the file as UTF-8"]);
+        let numbers = parse_numbers("bad.csv", b"ASN,Entity\n198375,\"INULOGIC SARL, FR\"\n51447, \"RootLayer\"\n").unwrap();
+        assert_eq!(numbers, [198_375, 51_447]);
+    }
+
+    #[test]
+    fn every_list_that_came_as_text_or_feed_is_read() {
+        let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+        let read = |path: &str| parse_prefixes(path, &std::fs::read(data.join(path)).unwrap()).unwrap().len();
+        assert_eq!((read("proxies/proxies.jsonl"), read("vpn/providers/protonvpn.txt")), (984, 2_715));
+        let bad = std::fs::read(data.join("datacenter/bad-asn-list.csv")).unwrap();
+        assert_eq!(parse_numbers("bad-asn-list.csv", &bad).unwrap().len(), 742);
     }
 
     #[test]

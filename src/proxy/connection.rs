@@ -6,6 +6,7 @@ use std::any::Any;
 use std::fmt;
 use std::net::IpAddr;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -47,6 +48,7 @@ pub struct ConnectionState {
     opened: Instant,
     slots: [AtomicU64; WAITS],
     known: ArcSwapOption<Known>,
+    tunnelled: AtomicBool,
     _held: Box<dyn Any + Send + Sync>,
 }
 
@@ -67,6 +69,7 @@ impl ConnectionState {
             opened: Instant::now(),
             slots: [const { AtomicU64::new(NONE) }; WAITS],
             known: ArcSwapOption::empty(),
+            tunnelled: AtomicBool::new(false),
             _held: held,
         }
     }
@@ -89,6 +92,16 @@ impl ConnectionState {
     /// Whether the peer is one of the trusted proxies.
     pub fn is_trusted(&self) -> bool {
         self.trusted
+    }
+
+    /// The shop has granted an upgrade: what the visitor sends from now on is no HTTP.
+    pub fn tunnel(&self) {
+        self.tunnelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an upgrade was granted.
+    pub fn is_tunnelled(&self) -> bool {
+        self.tunnelled.load(Ordering::Relaxed)
     }
 
     /// Starts a wait unless it is running already.

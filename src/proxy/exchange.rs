@@ -9,7 +9,6 @@ use http::HeaderMap;
 use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
-use http::header::CACHE_CONTROL;
 use http::header::SET_COOKIE;
 use http::request::Parts;
 
@@ -79,7 +78,8 @@ impl Exchange {
     pub fn answer(mut self, response: Response<UpstreamBody>) -> Response<ProxyBody> {
         let (mut head, body) = response.into_parts();
         let settings = &self.shop.settings;
-        match inject::plan(&settings.inject, self.navigation, head.status, &head.headers) {
+        let address = self.record.as_ref().map_or("", |(_, record)| record.url.as_str());
+        match inject::plan(&settings.inject, self.navigation, head.status, &head.headers, address) {
             Plan::Inject(injection) => {
                 self.shop.counts.injected.inc();
                 self.set_cookies(&mut head.headers);
@@ -92,6 +92,8 @@ impl Exchange {
             Plan::Pass(why) => {
                 if self.navigation {
                     self.shop.counts.metrics.injections.with(&[("outcome", why.name())]).inc();
+                } else {
+                    inject::tell_apart(head.status, &mut head.headers);
                 }
                 // A redirect is where most ad clicks land first; whatever else passes is left as the site sent it.
                 if head.status.is_redirection() && head.status != StatusCode::NOT_MODIFIED && self.is_click() {
@@ -120,6 +122,6 @@ impl Exchange {
         for cookie in self.cookies.drain(..) {
             headers.append(SET_COOKIE, cookie);
         }
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        inject::keep_from_caches(headers);
     }
 }

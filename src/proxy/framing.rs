@@ -16,7 +16,11 @@ use crate::proxy::reply::Kind;
 /// Of an absolute target the authority becomes the `Host` (RFC 9112 section 3.2.2).
 pub fn check(head: &mut Parts, target_limit: usize) -> Result<(), Kind> {
     // Neither has a place in front of a shop: a tunnel to anywhere, and an echo of the visitor's cookies.
-    if head.method == Method::CONNECT || head.method == Method::TRACE {
+    if head.method == Method::CONNECT {
+        // What follows is meant for the tunnel and is no HTTP.
+        return Err(Kind::TunnelRefused);
+    }
+    if head.method == Method::TRACE {
         return Err(Kind::MethodRefused);
     }
     check_body(&head.headers)?;
@@ -141,7 +145,7 @@ mod tests {
 
     #[test]
     fn tunnels_and_traces_are_refused() {
-        assert_eq!(checked("CONNECT", "b.example:443", &[("host", "a")]), Err(Kind::MethodRefused));
+        assert_eq!(checked("CONNECT", "b.example:443", &[("host", "a")]), Err(Kind::TunnelRefused));
         assert_eq!(checked("TRACE", "/", &[("host", "a")]), Err(Kind::MethodRefused));
     }
 

@@ -14,6 +14,7 @@ use http::request::Parts;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
+use crate::inject;
 use crate::proxy::HostField;
 use crate::proxy::Settings;
 use crate::proxy::body::ProxyBody;
@@ -110,11 +111,9 @@ impl Proxy {
         let client = self.client(connection, &head);
         headers::strip_own(&mut head.headers);
         let visitor_side = head.extensions.remove::<OnUpgrade>().filter(|_| tunnel::is_wanted(&head));
-        let exchange = if visitor_side.is_some() || self.is_exempt(&head) {
-            None
-        } else {
-            Exchange::open(&self.shop, connection, &mut head, client.address, client.scheme)
-        };
+        let plain = visitor_side.is_some() || self.is_exempt(&head);
+        let exchange =
+            if plain { None } else { Exchange::open(&self.shop, connection, &mut head, client.address, client.scheme) };
         let host = self.settings.rewrite_location.then(|| head.headers.get(header::HOST).cloned()).flatten();
         let upstream_host = (self.settings.host == HostField::Upstream).then(|| self.settings.upstream.field());
         headers::prepare_request(&mut head.headers, connection, &client, upstream_host);
@@ -124,8 +123,13 @@ impl Proxy {
             Some(visitor_side) => self.tunnel(connection, head, body, visitor_side).await?,
             None => self.upstream.send(Request::from_parts(head, body), connection).await?,
         };
-        let response = self.prepared(response, &client, host.as_ref());
-        let Some(exchange) = exchange else { return Ok(response.map(ProxyBody::Upstream)) };
+        let mut response = self.prepared(response, &client, host.as_ref());
+        let Some(exchange) = exchange else {
+            if !plain {
+                inject::tell_apart(response.status(), response.headers_mut());
+            }
+            return Ok(response.map(ProxyBody::Upstream));
+        };
         let mut answer = exchange.answer(response);
         if let ProxyBody::Injected(page) = answer.body_mut() {
             // Once the place is found the page's length is known, and what is broken from the start is still our page to give.

@@ -51,6 +51,7 @@ kinds! {
     BadRequest = "bad_request", BAD_REQUEST, "The request was not understood.", true;
     NotFound = "not_found", NOT_FOUND, "There is nothing here.", false;
     MethodRefused = "method_refused", METHOD_NOT_ALLOWED, "The method is not allowed here.", false;
+    TunnelRefused = "tunnel_refused", METHOD_NOT_ALLOWED, "There is no tunnel here.", true;
     BodyStalled = "body_stalled", REQUEST_TIMEOUT, "The request did not arrive in time.", true;
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The request is too large.", true;
     TargetTooLong = "target_too_long", URI_TOO_LONG, "The address is too long.", true;
@@ -76,7 +77,7 @@ pub fn answer(kind: Kind, without_body: bool) -> Response<ProxyBody> {
     if kind == Kind::Overloaded {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }
-    if kind == Kind::MethodRefused {
+    if matches!(kind, Kind::MethodRefused | Kind::TunnelRefused) {
         headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     }
     response

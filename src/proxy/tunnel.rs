@@ -79,6 +79,7 @@ impl Tunnel<'_> {
                 return Err(Kind::Broken);
             }
             let shop_side = hyper::upgrade::on(&mut response);
+            self.visitor.tunnel();
             tokio::task::spawn_local(run(visitor_side, shop_side, self.idle, Arc::clone(self.visitor)));
         }
         Ok(response.map(|incoming| self.upstream.body(incoming, None, self.visitor)))

@@ -201,7 +201,10 @@ impl Upstream {
         self.0.opened.inc();
         // Without it the end of a request may wait for an acknowledgement; a failure costs time, not correctness.
         let _ = stream.set_nodelay(true);
-        let handshake = http1::Builder::new().max_header_size(self.0.head_limit).handshake(TokioIo::new(stream)).await;
+        // hyper would grow its buffer to 400 KiB for a fast answer, and a slow visitor would hold several of that size.
+        let mut protocol = http1::Builder::new();
+        protocol.max_header_size(self.0.head_limit).max_buf_size(self.0.head_limit);
+        let handshake = protocol.handshake(TokioIo::new(stream)).await;
         handshake.map_err(|_| Kind::Unreachable)
     }
 

@@ -19,7 +19,6 @@ use hyper::service::service_fn;
 use prometheus_client::metrics::counter::Counter;
 use tokio::net::TcpListener;
 use tokio::net::TcpSocket;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
@@ -34,6 +33,7 @@ use crate::server::route::Room;
 use crate::server::watch::Resting;
 use crate::server::watch::Timer;
 use crate::server::watch::Watched;
+use crate::server::watch::scratch;
 use crate::telemetry::Metrics;
 
 /// How long a thread rests when no connection can be accepted, as when files have run out.
@@ -159,6 +159,7 @@ impl Post {
     async fn accept(self, listener: TcpListener) {
         let room = Rc::new(Room::new(self.door.clone(), self.settings.event_body));
         let here = Admission::new(usize::MAX, usize::MAX, prometheus_client::metrics::gauge::Gauge::default());
+        let shared = scratch(self.settings.head_limit);
         let mut stop = self.stop.clone();
         let mut stopped = pin!(stop.wait_for(|stop| *stop));
         loop {
@@ -177,8 +178,11 @@ impl Post {
                     };
                     let held: (Ticket, Option<Ticket>) = (ticket, here.admit(peer.ip()));
                     let connection = Arc::new(ConnectionState::new(peer, &self.proxy, Box::new(held)));
+                    // Without it the end of an answer may wait for an acknowledgement; a failure costs time, not correctness.
+                    let _ = stream.set_nodelay(true);
+                    let io = Watched::new(stream, Arc::clone(&connection), &self.settings, Arc::clone(&shared));
                     tokio::task::spawn_local(converse(
-                        stream,
+                        io,
                         connection,
                         Rc::clone(&room),
                         self.settings.clone(),
@@ -200,14 +204,12 @@ impl Post {
 
 /// One connection, from its first byte to its last.
 async fn converse(
-    stream: TcpStream,
+    io: Watched,
     connection: Arc<ConnectionState>,
     room: Rc<Room>,
     settings: Settings,
     (stop, counts): (watch::Receiver<bool>, Counts),
 ) {
-    // Without it the end of an answer may wait for an acknowledgement; a failure costs time, not correctness.
-    let _ = stream.set_nodelay(true);
     connection.begin(Wait::Head, settings.head);
     let idle = settings.idle;
     let service = service_fn(|request| {
@@ -219,7 +221,6 @@ async fn converse(
             Ok::<_, Infallible>(response.map(|body| Resting::new(body, connection, idle)))
         }
     });
-    let io = Watched::new(stream, Arc::clone(&connection), settings.head, settings.write);
     let mut http = protocol(&settings).serve_connection(io, service).with_upgrades();
     let mut timer = Timer::new();
     let mut stopping = StopSignal::Unseen;

@@ -3,6 +3,7 @@
 //! answers finish. Must not know what the rooms do.
 
 pub mod admission;
+pub mod guard;
 pub mod listen;
 pub mod route;
 pub mod watch;

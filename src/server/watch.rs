@@ -5,8 +5,11 @@ use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::task::Context;
 use std::task::Poll;
+use std::task::ready;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +20,8 @@ use hyper::rt::Read;
 use hyper::rt::ReadBufCursor;
 use hyper::rt::Write;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncRead;
+use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio::time::Sleep;
@@ -25,23 +30,58 @@ use crate::proxy::ProxyBody;
 use crate::proxy::body::BodyError;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::connection::Wait;
+use crate::server::Settings;
+use crate::server::guard::Guard;
 
 /// How far ahead a timer is set while nothing is waited for.
 const FAR: Duration = Duration::from_hours(1);
+
+/// What one thread reads into before it is looked at; only one connection reads at a time.
+pub type Scratch = Arc<Mutex<Box<[u8]>>>;
+
+/// A scratch of this many bytes.
+pub fn scratch(bytes: usize) -> Scratch {
+    Arc::new(Mutex::new(vec![0; bytes].into_boxed_slice()))
+}
 
 /// A visitor's socket.
 #[derive(Debug)]
 pub struct Watched {
     io: TokioIo<TcpStream>,
     connection: Arc<ConnectionState>,
+    scratch: Scratch,
+    /// `None` once a fault was found: nothing more is read.
+    guard: Option<Guard>,
     head: Duration,
     write: Duration,
 }
 
 impl Watched {
-    /// A socket whose visitor has `head` to complete a request head once begun and `write` to take some bytes.
-    pub fn new(stream: TcpStream, connection: Arc<ConnectionState>, head: Duration, write: Duration) -> Self {
-        Self { io: TokioIo::new(stream), connection, head, write }
+    /// A socket whose visitor has the settings' time to complete a request head once begun, and to take some bytes.
+    pub fn new(stream: TcpStream, connection: Arc<ConnectionState>, settings: &Settings, scratch: Scratch) -> Self {
+        let guard = Some(Guard::new(settings.head_limit.saturating_mul(2)));
+        Self { io: TokioIo::new(stream), connection, scratch, guard, head: settings.head, write: settings.write }
+    }
+
+    /// Reads what there is and passes on what is sound. A fault is passed on as a NUL, which no head and no chunk may
+    /// hold: the HTTP library refuses it in its own order, after the answers that are due before.
+    fn read_sound(&mut self, context: &mut Context<'_>, mut buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let Some(guard) = &mut self.guard else { return Poll::Ready(Ok(())) };
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = scratch.len().min(buffer.remaining());
+        let mut read = ReadBuf::new(scratch.get_mut(..room).unwrap_or_default());
+        ready!(Pin::new(self.io.inner_mut()).poll_read(context, &mut read))?;
+        let bytes = read.filled();
+        match guard.follow(bytes, self.connection.is_tunnelled()) {
+            Ok(()) => buffer.put_slice(bytes),
+            Err((sound, fault)) => {
+                tracing::debug!(?fault, "request refused");
+                buffer.put_slice(bytes.get(..sound).unwrap_or_default());
+                buffer.put_slice(b"\0");
+                self.guard = None;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// The socket itself.
@@ -62,7 +102,7 @@ impl Watched {
 impl Read for Watched {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let read = Pin::new(&mut this.io).poll_read(context, buffer);
+        let read = this.read_sound(context, buffer);
         // The first bytes after a rest begin a head.
         if read.is_ready() && this.connection.is_waiting(Wait::Idle) {
             this.connection.end(Wait::Idle);

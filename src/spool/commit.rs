@@ -57,6 +57,7 @@ struct Columns<'a> {
 
 impl Keeper {
     pub(super) fn commit(&mut self, now: UnixMillis, events: &[NewEvent]) -> Result<Vec<Taken>, SpoolError> {
+        self.saw(now);
         self.check_room(events.iter().map(|event| event.body.len()).sum())?;
         events.iter().map(|event| self.take(now, event)).collect()
     }

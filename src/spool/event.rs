@@ -22,7 +22,8 @@ pub struct Settings {
     pub max_bytes: u64,
     /// How long a mark outlives its event's end (delivered, suppressed, parked). Seven days: Meta takes no older event.
     pub keep: Duration,
-    /// The age at which Meta refuses an event, by its `event_time`; older ones are parked as `too_old` instead of sent.
+    /// The age at which Meta refuses an event, by its `event_time`; older ones are not handed out, and parked as
+    /// `too_old` by the next sweep.
     pub oldest: Duration,
     /// Calls that wait for the writer at most; a commit beyond is refused as busy. 4,096 are a few milliseconds of work.
     pub queue: usize,
@@ -164,16 +165,29 @@ pub enum Release {
 }
 
 /// What a sweep did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Held events whose time was over and that are due now.
     pub forwarded: u32,
     /// Held events whose time was over and that are suppressed now.
     pub suppressed: u32,
     /// Due events that became too old and are parked now.
-    pub parked: u32,
+    pub expired: Vec<Expired>,
     /// Rows forgotten with their marks.
     pub forgotten: u32,
+}
+
+/// An event that grew too old before it could be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// The destination's name.
+    pub destination: Arc<str>,
+    /// The event's name when it was taken.
+    pub name: String,
+    /// The id it would have been sent under.
+    pub id: String,
+    /// Tries so far.
+    pub attempts: u32,
 }
 
 /// How full the spool is.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::ErrorCode;
 use rusqlite::config::DbConfig;
 
 use super::SpoolError;
@@ -27,32 +28,54 @@ const LOG_BYTES: i64 = 64 << 20;
 /// Pages below which the bound would leave no room for the tables themselves.
 const FEWEST_PAGES: i64 = 32;
 
-/// The one connection and what keeps other processes out.
+/// The one connection.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) connection: Connection,
-    /// Held until the connection is closed; the lock goes with it.
-    pub(super) lock: fs::File,
     /// Pages beyond which no commit is taken, so that settling and sweeping still have room.
     pub(super) soft_pages: i64,
 }
 
-/// Opens or makes the files.
+/// Opens or makes the file, which is locked already.
 pub(super) fn open(settings: &Settings) -> Result<Opened, SpoolError> {
     let path = &settings.path;
-    let lock = lock(path)?;
+    check_log(path)?;
     make(path).map_err(|source| SpoolError::File { path: path.clone(), source: Arc::new(source) })?;
-    let connection = Connection::open(path)?;
+    let refused = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            SpoolError::Damaged { path: path.clone(), source: Arc::new(error) }
+        }
+        _ => error.into(),
+    };
+    let connection = Connection::open(path).map_err(refused)?;
     connection.busy_timeout(PATIENCE)?;
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(refused)?;
     if found > FORMAT {
         return Err(SpoolError::Newer { path: path.clone(), found, known: FORMAT });
     }
-    let soft_pages = prepare(&connection, settings, found)?;
-    Ok(Opened { connection, lock, soft_pages })
+    let soft_pages = prepare(&connection, settings, found).map_err(refused)?;
+    Ok(Opened { connection, soft_pages })
 }
 
-fn lock(path: &Path) -> Result<fs::File, SpoolError> {
+/// What stands in for the file while the disk has no room to open it: empty, and full from the start.
+pub(super) fn stand_in(settings: &Settings) -> Result<Opened, SpoolError> {
+    let connection = Connection::open_in_memory()?;
+    prepare(&connection, settings, 0)?;
+    Ok(Opened { connection, soft_pages: 0 })
+}
+
+/// `SQLite` deletes a log whose file is missing or empty, and with it everything that was accepted since the log was last
+/// written back. That is the operator's to decide.
+fn check_log(path: &Path) -> Result<(), SpoolError> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let log = PathBuf::from(log);
+    let length = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+    if length(path) == 0 && length(&log) > 0 { Err(SpoolError::Beheaded { path: path.to_owned(), log }) } else { Ok(()) }
+}
+
+/// Keeps other processes out for as long as the answer lives.
+pub(super) fn lock(path: &Path) -> Result<fs::File, SpoolError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let name = PathBuf::from(name);
@@ -81,7 +104,8 @@ fn folder_of(path: &Path) -> Option<&Path> {
     path.parent().filter(|folder| !folder.as_os_str().is_empty())
 }
 
-/// Sets the connection up, makes the tables where they are missing or of the format `found`, answers the soft bound in pages.
+/// Sets the connection up, makes the tables where they are missing or of the format `found`, answers the soft bound in pages. A
+/// file of today's format is not written to, so that it opens on a full disk.
 fn prepare(connection: &Connection, settings: &Settings, found: i64) -> Result<i64, rusqlite::Error> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -92,6 +116,10 @@ fn prepare(connection: &Connection, settings: &Settings, found: i64) -> Result<i
     let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     let pages = (i64::try_from(settings.max_bytes).unwrap_or(i64::MAX) / page.max(1)).max(FEWEST_PAGES);
     connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+    let soft_pages = pages - (pages / 32).max(4);
+    if found == FORMAT {
+        return Ok(soft_pages);
+    }
     let renewed = if found == 1 { FROM_1 } else { "" };
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE;
@@ -111,5 +139,5 @@ fn prepare(connection: &Connection, settings: &Settings, found: i64) -> Result<i
          PRAGMA user_version = {FORMAT};
          COMMIT;"
     ))?;
-    Ok(pages - (pages / 32).max(4))
+    Ok(soft_pages)
 }

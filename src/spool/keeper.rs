@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::ErrorCode;
@@ -15,11 +16,13 @@ use crate::verdict::Until;
 
 use super::SpoolError;
 use super::event::DueEvent;
+use super::event::Expired;
 use super::event::Outcome;
 use super::event::Release;
 use super::event::Settings;
 use super::event::Status;
 use super::event::Swept;
+use super::file::Opened;
 use super::writer::Stop;
 
 /// `events.state`. `events.at` means: due since or not before; held at most until; else the time the state was reached.
@@ -35,6 +38,8 @@ const TOO_OLD: &str = "too_old";
 const PAGE: usize = 4_000;
 /// Rows forgotten by one sweep at most, so that a sweep never holds up commits for long.
 const FORGOTTEN_AT_ONCE: i64 = 5_000;
+/// Calls bring their moments out of order by far less; a moment further back than this tells of a clock that was set.
+const DISORDER: Duration = Duration::from_mins(1);
 
 /// The connection and what is known beside it.
 #[derive(Debug)]
@@ -48,10 +53,13 @@ pub(super) struct Keeper {
     broken: Option<SpoolError>,
     woken: bool,
     stop: Option<Stop>,
+    /// The latest moment that a commit or a claim has brought.
+    latest: UnixMillis,
 }
 
 impl Keeper {
-    pub(super) fn new(connection: Connection, settings: &Settings, soft_pages: i64) -> Self {
+    pub(super) fn new(opened: Opened, settings: &Settings) -> Self {
+        let Opened { connection, soft_pages } = opened;
         Self {
             connection,
             claims: HashMap::new(),
@@ -61,6 +69,7 @@ impl Keeper {
             broken: None,
             woken: false,
             stop: None,
+            latest: UnixMillis(0),
         }
     }
 
@@ -137,9 +146,10 @@ impl Keeper {
     }
 
     pub(super) fn claim(&mut self, destination: &Arc<str>, now: UnixMillis, limit: usize) -> Result<Vec<DueEvent>, SpoolError> {
+        self.follow_clock(now)?;
         self.claims.retain(|_, until| *until > now);
         let oldest = seconds(now.minus(self.settings.oldest));
-        let (mut due, mut old) = (Vec::new(), Vec::new());
+        let mut due = Vec::new();
         {
             let mut query = self.connection.prepare_cached(
                 "SELECT row, name, id, time, attempts, body FROM events
@@ -151,11 +161,7 @@ impl Keeper {
             {
                 let id: i64 = row.get(0)?;
                 let time: i64 = row.get(3)?;
-                if self.claims.contains_key(&id) {
-                    continue;
-                }
-                if time < oldest {
-                    old.push(id);
+                if self.claims.contains_key(&id) || time < oldest {
                     continue;
                 }
                 due.push(DueEvent {
@@ -169,14 +175,26 @@ impl Keeper {
                 });
             }
         }
-        for row in old {
-            self.park(row, TOO_OLD, now)?;
-        }
         for event in &due {
             self.claims.insert(event.row, now.plus(self.settings.lease));
             self.fresh.push(event.row);
         }
         Ok(due)
+    }
+
+    /// Remembers the latest moment seen; where the clock was set back, what is due does not wait for it to catch up.
+    fn follow_clock(&mut self, now: UnixMillis) -> Result<(), SpoolError> {
+        if now.plus(DISORDER) < self.latest {
+            self.run("UPDATE events SET at = ?1 WHERE state = 0 AND at > ?1", params![millis(now)])?;
+            self.latest = now;
+        }
+        self.saw(now);
+        Ok(())
+    }
+
+    /// Notes a moment that a call has brought.
+    pub(super) fn saw(&mut self, now: UnixMillis) {
+        self.latest = self.latest.max(now);
     }
 
     pub(super) fn settle(&mut self, now: UnixMillis, outcomes: &[(i64, Outcome)]) -> Result<(), SpoolError> {
@@ -241,13 +259,13 @@ impl Keeper {
             "UPDATE events SET state = 2, at = ?1, body = NULL WHERE state = 1 AND at <= ?1 AND after = ?2",
             params![at, after_code(AfterHold::Suppress)],
         )?;
-        let parked = self.park_old(now)?;
+        let expired = self.park_old(now)?;
         let gone = millis(now.minus(self.settings.keep));
         let chosen = "SELECT row FROM events WHERE state IN (2, 3, 4) AND at < ?1 ORDER BY row LIMIT ?2";
         self.run(&format!("DELETE FROM marks WHERE row IN ({chosen})"), params![gone, FORGOTTEN_AT_ONCE])?;
         let forgotten = self.run(&format!("DELETE FROM events WHERE row IN ({chosen})"), params![gone, FORGOTTEN_AT_ONCE])?;
         self.woken |= forwarded > 0;
-        Ok(Swept { forwarded, suppressed, parked, forgotten })
+        Ok(Swept { forwarded, suppressed, expired, forgotten })
     }
 
     pub(super) fn status(&mut self) -> Result<Status, SpoolError> {
@@ -274,18 +292,27 @@ impl Keeper {
         Ok(replayed)
     }
 
-    /// Parks due events whose worker does not come for them any more (a destination that is configured no longer).
-    fn park_old(&mut self, now: UnixMillis) -> Result<u32, SpoolError> {
+    /// Parks due events that nobody may send any more: their destination was down, dead or gone for too long.
+    fn park_old(&mut self, now: UnixMillis) -> Result<Vec<Expired>, SpoolError> {
         let oldest = seconds(now.minus(self.settings.oldest));
-        let mut old: Vec<i64> = {
-            let mut query = self.connection.prepare_cached("SELECT row FROM events WHERE state = 0 AND time < ?1 LIMIT ?2")?;
-            query.query_map(params![oldest, FORGOTTEN_AT_ONCE], |row| row.get(0))?.collect::<Result<_, _>>()?
+        let mut old: Vec<(i64, Expired)> = {
+            let mut query = self.connection.prepare_cached(
+                "SELECT row, destination, name, id, attempts FROM events WHERE state = 0 AND time < ?1 LIMIT ?2",
+            )?;
+            let expired = |row: &rusqlite::Row<'_>| {
+                let destination: String = row.get(1)?;
+                let event =
+                    Expired { destination: destination.into(), name: row.get(2)?, id: row.get(3)?, attempts: row.get(4)? };
+                Ok((row.get(0)?, event))
+            };
+            query.query_map(params![oldest, FORGOTTEN_AT_ONCE], expired)?.collect::<Result<_, _>>()?
         };
-        old.retain(|row| self.claims.get(row).is_none_or(|until| *until <= now));
-        for row in &old {
+        // What a worker holds is its own to settle.
+        old.retain(|(row, _)| self.claims.get(row).is_none_or(|until| *until <= now));
+        for (row, _) in &old {
             self.park(*row, TOO_OLD, now)?;
         }
-        Ok(u32::try_from(old.len()).unwrap_or(u32::MAX))
+        Ok(old.into_iter().map(|(_, event)| event).collect())
     }
 
     fn park(&mut self, row: i64, reason: &str, now: UnixMillis) -> Result<(), SpoolError> {

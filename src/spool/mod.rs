@@ -12,6 +12,8 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc;
@@ -22,6 +24,7 @@ use crate::clock::UnixMillis;
 
 pub use self::event::CopyOf;
 pub use self::event::DueEvent;
+pub use self::event::Expired;
 pub use self::event::NewEvent;
 pub use self::event::NewState;
 pub use self::event::Outcome;
@@ -69,6 +72,30 @@ pub enum SpoolError {
         #[source]
         source: Arc<std::io::Error>,
     },
+    /// The file is no database of ours any more.
+    #[error(
+        "`{}` is damaged\nhint: nothing was changed: put a backup in its place, or move it and its `-wal` file away to start with an empty spool",
+        path.display()
+    )]
+    Damaged {
+        /// The spool's file.
+        path: PathBuf,
+        /// What the database says.
+        #[source]
+        source: Arc<rusqlite::Error>,
+    },
+    /// The log is there, the file it belongs to is not: opening would throw the log away.
+    #[error(
+        "`{}` is missing or empty, though its log `{}` is not\nhint: nothing was changed: bring the file back, or move the log away to start with an empty spool",
+        path.display(),
+        log.display()
+    )]
+    Beheaded {
+        /// The spool's file.
+        path: PathBuf,
+        /// Its log.
+        log: PathBuf,
+    },
     /// The database refused; nothing of the call was taken.
     #[error("the spool's database refused")]
     Database(#[source] Arc<rusqlite::Error>),
@@ -98,7 +125,7 @@ impl SpoolError {
 /// ```text
 /// commit -> due        -> delivered            (settle: body removed, mark kept)
 ///                      -> due later            (settle: retry; or replaced body, due now)
-///                      -> parked               (settle, or too old when claimed or swept; body kept)
+///                      -> parked               (settle, or too old when swept; body kept)
 ///        -> held       -> due                  (release, sweep, or a due back-end copy of a browser's event)
 ///                      -> suppressed           (suppress_held, sweep; body removed)
 ///        -> suppressed -> as given             (only a browser's mark, only by a back-end copy that is not suppressed)
@@ -107,6 +134,11 @@ impl SpoolError {
 /// ```
 ///
 /// An event that is due or held is never forgotten. A row without a body is never due.
+///
+/// # The clock
+///
+/// Moments come in with the calls. A clock that is set back would leave whatever waits to wait for as long again; so once
+/// a call's moment lies more than a minute before one seen earlier, all that is due is due now. Holds keep their end.
 ///
 /// # Commit, acknowledge, recover
 ///
@@ -121,10 +153,14 @@ impl SpoolError {
 ///
 /// `max_bytes` bounds the file; near it commits are refused while a reserve is left for settling and sweeping. `queue`
 /// bounds waiting calls. A body's and a name's size are the caller's affair.
+///
+/// A disk that is too full to open the file keeps nobody from starting: commits are refused, nothing is due, and the file
+/// is tried again with the calls that come, until it opens.
 #[derive(Clone, Debug)]
 pub struct Spool {
     jobs: mpsc::Sender<Job>,
     changed: Arc<Notify>,
+    is_open: Arc<AtomicBool>,
 }
 
 impl Spool {
@@ -132,13 +168,27 @@ impl Spool {
     ///
     /// # Errors
     ///
-    /// [`SpoolError::Owned`], [`SpoolError::Newer`], [`SpoolError::File`] or [`SpoolError::Database`].
+    /// [`SpoolError::Owned`], [`SpoolError::Newer`], [`SpoolError::Damaged`], [`SpoolError::Beheaded`],
+    /// [`SpoolError::File`] or [`SpoolError::Database`].
     pub fn open(settings: &Settings) -> Result<Self, SpoolError> {
         let changed = Arc::new(Notify::new());
         let (jobs, queue) = mpsc::channel(settings.queue.max(1));
-        let opened = file::open(settings)?;
-        writer::start(opened, queue, settings, Arc::clone(&changed))?;
-        Ok(Self { jobs, changed })
+        let is_open = Arc::new(AtomicBool::new(true));
+        let lock = file::lock(&settings.path)?;
+        let opened = match file::open(settings) {
+            Err(SpoolError::Full(_)) => {
+                is_open.store(false, Ordering::Relaxed);
+                file::stand_in(settings)?
+            }
+            opened => opened?,
+        };
+        writer::start(opened, lock, queue, settings, Arc::clone(&changed), Arc::clone(&is_open))?;
+        Ok(Self { jobs, changed, is_open })
+    }
+
+    /// Whether the file is open; where it is not, the disk had no room for that, and it is tried again.
+    pub fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
     }
 
     /// Takes events: all of them or, with an error, none. Durable when it returns; answers stand in the order given.
@@ -156,7 +206,7 @@ impl Spool {
     }
 
     /// Claims due events of a destination, longest due first. A claim ends when it is settled, after `lease`, or with
-    /// the process. Those older than Meta takes are parked on the way.
+    /// the process. Those older than Meta takes are left to the sweep, which says which they were.
     pub async fn due(&self, destination: &str, now: UnixMillis, limit: usize) -> Result<Vec<DueEvent>, SpoolError> {
         let destination: Arc<str> = destination.into();
         let (job, answer) = package(move |keeper| keeper.claim(&destination, now, limit));

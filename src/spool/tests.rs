@@ -193,12 +193,33 @@ async fn an_event_held_for_consent_is_not_released_by_another_event() {
 }
 
 #[tokio::test]
-async fn an_event_too_old_for_the_destination_is_parked_and_not_sent() {
+async fn an_event_too_old_for_the_destination_is_not_sent_and_the_sweep_says_which_it_was() {
     let (_folder, spool) = fresh();
     take(&spool, event("a", Source::Browser, NewState::Due)).await;
     let week = UnixMillis(NOW.0 + 7 * 86_400_000 + 1_000);
     assert!(spool.due("shop", week, 10).await.unwrap().is_empty());
+    let swept = spool.sweep(week).await.unwrap();
+    let expired = Expired { destination: "shop".into(), name: "Purchase".to_owned(), id: "a".to_owned(), attempts: 0 };
+    assert_eq!(swept.expired, [expired]);
     assert_eq!(spool.status().await.unwrap().parked, 1);
+    assert_eq!(spool.sweep(week).await.unwrap().expired, []);
+}
+
+#[tokio::test]
+async fn what_is_due_does_not_wait_for_a_clock_that_was_set_back() {
+    let (_folder, spool) = fresh();
+    let retried = UnixMillis(NOW.0 + 600_000);
+    take(&spool, event("retried", Source::Browser, NewState::Due)).await;
+    let due = spool.due("shop", NOW, 10).await.unwrap();
+    spool.settle(NOW, vec![(due[0].row, Outcome::RetryAt(retried))]).await.unwrap();
+    take(&spool, event("new", Source::Browser, NewState::Due)).await;
+    take(&spool, event("held", Source::Browser, held(AfterHold::Forward))).await;
+    // Calls of one moment come in another order: that is no clock set back.
+    assert_eq!(spool.due("shop", UnixMillis(NOW.0 - 1_000), 10).await.unwrap(), []);
+    let ids = |due: Vec<DueEvent>| due.into_iter().map(|event| event.id).collect::<Vec<_>>();
+    let back = UnixMillis(NOW.0 - 3_600_000);
+    assert_eq!(ids(spool.due("shop", back, 10).await.unwrap()), ["retried", "new"]);
+    assert_eq!(spool.status().await.unwrap().held, 1);
 }
 
 #[tokio::test]

@@ -4,14 +4,19 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::SpoolError;
 use super::event::Settings;
+use super::file;
 use super::file::Opened;
 use super::keeper::Keeper;
 
@@ -23,20 +28,33 @@ pub(super) type Job = Box<dyn FnOnce(&mut Keeper) -> Answer + Send>;
 #[derive(Debug)]
 pub(super) struct Stop(pub(super) oneshot::Sender<()>);
 
+/// How often a file that the disk had no room to open is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
 /// Starts the thread; it ends with [`Keeper::stop`] or when the last handle is gone.
 pub(super) fn start(
     opened: Opened,
+    lock: fs::File,
     mut queue: mpsc::Receiver<Job>,
     settings: &Settings,
     changed: Arc<Notify>,
+    is_open: Arc<AtomicBool>,
 ) -> Result<(), SpoolError> {
     let group = settings.group.max(1);
     let path: PathBuf = settings.path.clone();
-    let Opened { connection, lock, soft_pages } = opened;
-    let mut keeper = Keeper::new(connection, settings, soft_pages);
+    let settings = settings.clone();
+    let mut keeper = Keeper::new(opened, &settings);
     let work = move || {
         let mut jobs = Vec::with_capacity(group);
+        let mut tried = Instant::now();
         while let Some(first) = queue.blocking_recv() {
+            if !is_open.load(Ordering::Relaxed) && tried.elapsed() >= RETRY {
+                if let Ok(opened) = file::open(&settings) {
+                    keeper = Keeper::new(opened, &settings);
+                    is_open.store(true, Ordering::Relaxed);
+                }
+                tried = Instant::now();
+            }
             jobs.push(first);
             while jobs.len() < group
                 && let Ok(job) = queue.try_recv()

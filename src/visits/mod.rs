@@ -87,6 +87,18 @@ pub enum VisitsError {
         #[source]
         source: std::io::Error,
     },
+    /// The file is no database of ours any more.
+    #[error(
+        "`{}` is damaged\nhint: nothing was changed: put a backup in its place, or move it and its `-wal` file away; open visits then go by their cookies alone",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the database says.
+        #[source]
+        source: rusqlite::Error,
+    },
     /// The database refused.
     #[error("cannot use the visits in `{}`\nhint: is another process using it?", path.display())]
     Database {

@@ -17,6 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::ErrorCode;
 use rusqlite::params;
 
 use crate::clock::UnixMillis;
@@ -49,7 +50,10 @@ pub(super) struct Store {
 impl Store {
     /// Opens the file, fills the table from it and starts the writer.
     pub(super) fn open(path: &Path, settings: &Settings, table: &Arc<Table>) -> Result<Self, VisitsError> {
-        let database = |source| VisitsError::Database { path: path.to_owned(), source };
+        let database = |source: rusqlite::Error| match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => VisitsError::Damaged { path: path.to_owned(), source },
+            _ => VisitsError::Database { path: path.to_owned(), source },
+        };
         make_file(path).map_err(|source| VisitsError::File { path: path.to_owned(), source })?;
         let connection = Connection::open(path).map_err(database)?;
         let found = prepare(&connection, settings).map_err(database)?;
@@ -166,17 +170,22 @@ fn make_file(path: &Path) -> std::io::Result<()> {
 /// Sets the connection up; answers the file's format. Makes the tables only where the file is fresh.
 fn prepare(connection: &Connection, settings: &Settings) -> rusqlite::Result<i64> {
     connection.busy_timeout(Duration::from_secs(1))?;
+    // Exclusive: a second process is told so at once instead of writing into the same file. Said before the first look
+    // into the file, it needs no `-shm` file, for which a full disk would have no room.
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > FORMAT {
         return Ok(found);
     }
-    // Exclusive: a second process is told so at once instead of writing into the same file.
-    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     let pages = i64::try_from(settings.max_bytes).unwrap_or(i64::MAX) / page.max(1);
     connection.pragma_update_and_check(None, "max_page_count", pages.max(16), |_| Ok(()))?;
+    if found == FORMAT {
+        // Not written to, so that it opens on a full disk.
+        return Ok(found);
+    }
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE;
          CREATE TABLE IF NOT EXISTS visits (id BLOB PRIMARY KEY, seen INTEGER NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;

@@ -1,18 +1,96 @@
-//! A `WebDriver` client as small as these tests need (the W3C's protocol, JSON over HTTP), with its own chromedriver, Chromium
-//! and profile per browser, all of which end with it.
+//! A `WebDriver` client as small as these tests need (the W3C's protocol, JSON over HTTP), with its own driver, browser and
+//! profile each time, all of which end with it. Chromium by Debian's chromedriver, Firefox by geckodriver, which is looked for
+//! in `GECKODRIVER` and then on the path.
 
 use std::io::BufRead as _;
 use std::io::BufReader;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value;
 use serde_json::json;
 
+/// Which browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Make {
+    Chromium,
+    Firefox,
+}
+
+impl Make {
+    /// Every browser the tests know.
+    pub(crate) const ALL: [Self; 2] = [Self::Chromium, Self::Firefox];
+
+    /// Its driver on a port that it chooses, with its files below `folder`.
+    fn driver(self, folder: &std::path::Path) -> Command {
+        match self {
+            Self::Chromium => {
+                let mut command = Command::new("chromedriver");
+                command.arg("--port=0");
+                command
+            }
+            Self::Firefox => {
+                let path = std::env::var_os("GECKODRIVER").unwrap_or_else(|| "geckodriver".into());
+                let mut command = Command::new(path);
+                command.args(["--port", "0", "--profile-root"]).arg(folder);
+                command
+            }
+        }
+    }
+
+    /// The port in a line that the driver says, if it is there.
+    fn port(self, line: &str) -> Option<u16> {
+        let before = match self {
+            Self::Chromium => "successfully on port ",
+            Self::Firefox => "Listening on 127.0.0.1:",
+        };
+        line.split_once(before)?.1.trim_end_matches('.').parse().ok()
+    }
+
+    /// What the browser is asked to be; `agent` replaces the user agent.
+    fn options(self, agent: Option<&str>, folder: &std::path::Path) -> Value {
+        match self {
+            Self::Chromium => {
+                let mut flags = [
+                    "--headless=new",
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--disable-quic",
+                    "--no-first-run",
+                    "--disable-background-networking",
+                    "--disable-component-update",
+                    "--disable-sync",
+                    "--disable-dev-shm-usage",
+                ]
+                .map(str::to_owned)
+                .to_vec();
+                flags.push(format!("--user-data-dir={}", folder.display()));
+                flags.extend(agent.map(|agent| format!("--user-agent={agent}")));
+                json!({ "goog:chromeOptions": { "args": flags } })
+            }
+            Self::Firefox => {
+                let mut prefs = json!({ "network.captive-portal-service.enabled": false,
+                    "network.connectivity-service.enabled": false,
+                    // A JSON answer is shown as text, as in Chromium.
+                    "devtools.jsonview.enabled": false });
+                if let Some(agent) = agent {
+                    prefs["general.useragent.override"] = agent.into();
+                }
+                json!({ "moz:firefoxOptions": { "args": ["-headless"], "prefs": prefs } })
+            }
+        }
+    }
+}
+
 /// One running browser.
 pub(crate) struct Browser {
     driver: Child,
+    port: u16,
     http: reqwest::Client,
     session: String,
     _profile: tempfile::TempDir,
@@ -27,52 +105,55 @@ fn ordinary() -> String {
 }
 
 impl Browser {
-    /// A browser that says it is an ordinary Chrome; to the page it still says that it is driven.
+    /// A Chromium that says it is an ordinary Chrome; to the page it still says that it is driven.
     pub(crate) async fn ordinary() -> Self {
-        Self::start(Some(&ordinary())).await
+        Self::of(Make::Chromium).await
     }
 
-    /// Starts Debian's chromedriver and Chromium; `agent` replaces the user agent.
+    /// A browser that says it is an ordinary one of its kind. Firefox says nothing else when it has no screen.
+    pub(crate) async fn of(make: Make) -> Self {
+        match make {
+            Make::Chromium => Self::launch(make, Some(&ordinary())).await,
+            Make::Firefox => Self::launch(make, None).await,
+        }
+    }
+
+    /// A browser that says what it is, which in Chromium is that it has no screen.
+    pub(crate) async fn bare(make: Make) -> Self {
+        Self::launch(make, None).await
+    }
+
+    /// Starts Chromium; `agent` replaces the user agent.
     pub(crate) async fn start(agent: Option<&str>) -> Self {
+        Self::launch(Make::Chromium, agent).await
+    }
+
+    async fn launch(make: Make, agent: Option<&str>) -> Self {
         let profile = tempfile::tempdir().unwrap();
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
+        let mut driver = make
+            .driver(profile.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("chromedriver is installed (apt-get install chromium chromium-driver)");
+            .unwrap_or_else(|error| panic!("no driver for {make:?} ({error}); `tests/run` installs both"));
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
         let port = loop {
-            let line = lines.next().expect("chromedriver tells its port").unwrap();
-            if let Some((_, port)) = line.split_once("successfully on port ") {
-                break port.trim_end_matches('.').parse::<u16>().unwrap();
+            let line = lines.next().expect("the driver tells its port").unwrap();
+            if let Some(port) = make.port(&line) {
+                break port;
             }
         };
         // What it says later must not block it.
         std::thread::spawn(move || lines.for_each(drop));
-        let mut flags = [
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--disable-dev-shm-usage",
-        ]
-        .map(str::to_owned)
-        .to_vec();
-        flags.push(format!("--user-data-dir={}", profile.path().display()));
-        flags.extend(agent.map(|agent| format!("--user-agent={agent}")));
+        let mut wanted = make.options(agent, profile.path());
+        // Looking for an element waits for it, as the page before may still be there.
+        wanted["timeouts"] = json!({ "implicit": 15_000 });
         let http = crate::client();
         let base = format!("http://127.0.0.1:{port}/session");
-        let asked = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": flags },
-            // Looking for an element waits for it, as the page before may still be there.
-            "timeouts": { "implicit": 15_000 } } } });
+        let asked = json!({ "capabilities": { "alwaysMatch": wanted } });
         let answer: Value = http.post(&base).json(&asked).send().await.unwrap().json().await.unwrap();
         let id = answer["value"]["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {answer}"));
-        Self { driver, http, session: format!("{base}/{id}"), _profile: profile }
+        Self { driver, port, http, session: format!("{base}/{id}"), _profile: profile }
     }
 
     async fn command(&self, path: &str, body: Value) -> Value {
@@ -132,16 +213,28 @@ impl Browser {
         found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned()
     }
 
+    /// Forgets all cookies of the page's host.
+    pub(crate) async fn forget(&self) {
+        self.http.delete(format!("{}/cookie", self.session)).send().await.unwrap();
+    }
+
     /// Ends the browser in an orderly way.
-    pub(crate) async fn close(mut self) {
+    pub(crate) async fn close(self) {
         drop(self.http.delete(&self.session).send().await);
-        drop(self.driver.kill());
-        drop(self.driver.wait());
     }
 }
 
 impl Drop for Browser {
+    /// A driver that is only killed would leave its browser behind where a test failed. What is closed already answers
+    /// that there is no such session.
     fn drop(&mut self) {
+        let path = self.session.split_once("/session").unwrap_or_default().1;
+        let request = format!("DELETE /session{path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nconnection: close\r\n\r\n", self.port);
+        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
+            drop(stream.set_read_timeout(Some(Duration::from_secs(10))));
+            drop(stream.write_all(request.as_bytes()));
+            drop(stream.read_to_end(&mut Vec::new()));
+        }
         drop(self.driver.kill());
         drop(self.driver.wait());
     }

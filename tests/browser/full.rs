@@ -10,6 +10,7 @@ use sha2::Digest as _;
 use sha2::Sha256;
 
 use crate::driver::Browser;
+use crate::driver::Make;
 use crate::front::Front;
 use crate::front::Wish;
 use crate::front::driven;
@@ -68,29 +69,31 @@ async fn the_board_shows_what_the_pixel_reports_without_breaking_its_own_policy(
 
 #[tokio::test]
 async fn a_purchase_through_the_proxy_counts_once_in_both_halves() {
-    let front = Front::start(Wish { rules: Some(driven()), ..Wish::default() }).await;
-    let browser = Browser::ordinary().await;
-    let order = buy(&browser, &front.url, &format!("?fbclid={CLICK}&utm_content=walk")).await;
-    front.both_halves_hold(&WALK).await;
-    let purchase = front.accepted("Purchase").await;
-    assert_eq!(purchase.text("event_id"), format!("o.{order}"));
-    assert_eq!(purchase.event["custom_data"]["order_id"], json!(order));
-    has_its_buyer(&browser, &purchase.event["user_data"]).await;
-    let url = purchase.text("event_source_url");
-    assert!(url.ends_with(&format!("/thanks/{order}")), "{url}");
+    for make in Make::ALL {
+        let front = Front::start(Wish { rules: Some(driven()), ..Wish::default() }).await;
+        let browser = Browser::of(make).await;
+        let order = buy(&browser, &front.url, &format!("?fbclid={CLICK}&utm_content=walk")).await;
+        front.both_halves_hold(&WALK).await;
+        let purchase = front.accepted("Purchase").await;
+        assert_eq!(purchase.text("event_id"), format!("o.{order}"));
+        assert_eq!(purchase.event["custom_data"]["order_id"], json!(order));
+        has_its_buyer(&browser, &purchase.event["user_data"]).await;
+        let url = purchase.text("event_source_url");
+        assert!(url.ends_with(&format!("/thanks/{order}")), "{url}");
 
-    // The back end reports the same payment, then somebody looks at the shop again.
-    browser.click("button.quiet").await;
-    let answer: Value = serde_json::from_str(&browser.text("pre").await).unwrap();
-    assert_eq!(answer["events_received"], 1);
-    browser.open(&format!("{}/product/kettle", front.url)).await;
-    let mut names = WALK.to_vec();
-    names.extend(["PageView", "ViewContent"]);
-    front.both_halves_hold(&names).await;
-    let decided: Vec<Value> = front.decisions("Purchase").iter().map(|record| record["decision"].clone()).collect();
-    assert!(decided.contains(&json!("copy")) && decided.contains(&json!("forward")), "{decided:?}");
-    assert_eq!(front.scenery.graph.refused().len(), 0);
-    browser.close().await;
+        // The back end reports the same payment, then somebody looks at the shop again.
+        browser.click("button.quiet").await;
+        let answer: Value = serde_json::from_str(&browser.text("pre").await).unwrap();
+        assert_eq!(answer["events_received"], 1);
+        browser.open(&format!("{}/product/kettle", front.url)).await;
+        let mut names = WALK.to_vec();
+        names.extend(["PageView", "ViewContent"]);
+        front.both_halves_hold(&names).await;
+        let decided: Vec<Value> = front.decisions("Purchase").iter().map(|record| record["decision"].clone()).collect();
+        assert!(decided.contains(&json!("copy")) && decided.contains(&json!("forward")), "{decided:?}");
+        assert_eq!(front.scenery.graph.refused().len(), 0);
+        browser.close().await;
+    }
 }
 
 /// The mock knows the buyer by hash, cookies, address and agent, and by nothing plain.

@@ -1,4 +1,4 @@
-//! The page's tag in Debian's Chromium: ids, order, consent, gates, and what happens when something is missing.
+//! The page's tag in Debian's Chromium and Firefox: ids, order, consent, gates, and what happens when something is missing.
 //! Run by `tests/run`, or `cargo test --features browser --test browser` where chromium and chromedriver are installed.
 #![expect(
     clippy::unwrap_used,
@@ -13,6 +13,7 @@ mod csp;
 mod driver;
 mod front;
 mod full;
+mod pages;
 mod stand;
 mod tag;
 mod views;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use crate::driver::Browser;
+use crate::driver::Make;
 use crate::front::Front;
 use crate::front::Wish;
 use crate::front::driven;
@@ -22,61 +23,65 @@ const KEEP_BACK: &str = "(()=>{let real=setTimeout,kept=[];window.setTimeout=(f,
 
 #[tokio::test]
 async fn no_view_ever_gets_an_id_that_another_had() {
-    let front = Front::start(Wish { rules: Some(driven()), ..Wish::default() }).await;
-    let (first, second) = (Browser::ordinary().await, Browser::ordinary().await);
-    let mug = format!("{}/product/mug", front.url);
-    let mut names = Vec::new();
-    for (browser, reloads) in [(&first, false), (&second, false), (&first, true), (&first, false)] {
-        if reloads {
-            browser.reload().await;
-        } else {
-            browser.open(&mug).await;
+    for make in Make::ALL {
+        let front = Front::start(Wish { rules: Some(driven()), ..Wish::default() }).await;
+        let (first, second) = (Browser::of(make).await, Browser::of(make).await);
+        let mug = format!("{}/product/mug", front.url);
+        let mut names = Vec::new();
+        for (browser, reloads) in [(&first, false), (&second, false), (&first, true), (&first, false)] {
+            if reloads {
+                browser.reload().await;
+            } else {
+                browser.open(&mug).await;
+            }
+            names.extend(["PageView", "ViewContent"]);
+            front.both_halves_hold(&names).await;
         }
-        names.extend(["PageView", "ViewContent"]);
+        // Back from another page: restored as it was or loaded again, the view is another one.
+        first.run("window.here=1").await;
+        first.open(&front.url).await;
+        names.push("PageView");
         front.both_halves_hold(&names).await;
+        first.back().await;
+        let again = first.run("return window.here").await != 1;
+        first.run("fbq('track','Lead')").await;
+        let lead = front.accepted("Lead").await.text("event_id").to_owned();
+        names.push("Lead");
+        names.extend(["PageView", "ViewContent"].into_iter().filter(|_| again));
+        front.both_halves_hold(&names).await;
+        let views = |half: Vec<(String, String)>| half.into_iter().filter(|event| event.0 == "PageView").map(|event| event.1);
+        let mut pages: BTreeSet<String> = views(front.server_half()).collect();
+        assert_eq!(pages.len(), names.iter().filter(|name| **name == "PageView").count());
+        assert_eq!(pages.insert(lead), !again, "the Lead belongs to the newest view");
+        first.close().await;
+        second.close().await;
     }
-    // Back from another page: restored as it was or loaded again, the view is another one.
-    first.run("window.here=1").await;
-    first.open(&front.url).await;
-    names.push("PageView");
-    front.both_halves_hold(&names).await;
-    first.back().await;
-    let again = first.run("return window.here").await != 1;
-    first.run("fbq('track','Lead')").await;
-    let lead = front.accepted("Lead").await.text("event_id").to_owned();
-    names.push("Lead");
-    names.extend(["PageView", "ViewContent"].into_iter().filter(|_| again));
-    front.both_halves_hold(&names).await;
-    let views = |half: Vec<(String, String)>| half.into_iter().filter(|event| event.0 == "PageView").map(|event| event.1);
-    let mut pages: BTreeSet<String> = views(front.server_half()).collect();
-    assert_eq!(pages.len(), names.iter().filter(|name| **name == "PageView").count());
-    assert_eq!(pages.insert(lead), !again, "the Lead belongs to the newest view");
-    first.close().await;
-    second.close().await;
 }
 
 #[tokio::test]
 async fn nothing_is_measured_before_consent_and_both_halves_after_it() {
-    let front = Front::start(Wish { rules: Some(driven()), more: "consent: required\n", ..Wish::default() }).await;
-    let browser = Browser::ordinary().await;
-    browser.open(&format!("{}/product/mug?fbclid=IwAR0abcDEF123456789_abcDEF-0123456789abcdefghij", front.url)).await;
-    browser.run(TOLD).await;
-    assert_eq!((front.pixel_half(), front.server_half()), (vec![], vec![]));
-    assert_eq!(browser.run("return document.cookie").await, "");
-    browser.run("clicksieve.consent('granted')").await;
-    front.both_halves_hold(&["PageView", "ViewContent"]).await;
-    // The cookies come with the collector's answer, which may be later than the event at the other end.
-    browser.run(COOKIES).await;
-    let cookies = browser.run("return document.cookie").await;
-    let first = front.accepted("ViewContent").await.event;
-    for name in ["fbp", "fbc"] {
-        let sent = first["user_data"][name].as_str().unwrap_or_else(|| panic!("no {name}: {first:#}"));
-        assert!(cookies.as_str().unwrap().contains(&format!("_{name}={sent}")), "{sent}; {cookies}");
+    for make in Make::ALL {
+        let front = Front::start(Wish { rules: Some(driven()), more: "consent: required\n", ..Wish::default() }).await;
+        let browser = Browser::of(make).await;
+        browser.open(&format!("{}/product/mug?fbclid=IwAR0abcDEF123456789_abcDEF-0123456789abcdefghij", front.url)).await;
+        browser.run(TOLD).await;
+        assert_eq!((front.pixel_half(), front.server_half()), (vec![], vec![]));
+        assert_eq!(browser.run("return document.cookie").await, "");
+        browser.run("clicksieve.consent('granted')").await;
+        front.both_halves_hold(&["PageView", "ViewContent"]).await;
+        // The cookies come with the collector's answer, which may be later than the event at the other end.
+        browser.run(COOKIES).await;
+        let cookies = browser.run("return document.cookie").await;
+        let first = front.accepted("ViewContent").await.event;
+        for name in ["fbp", "fbc"] {
+            let sent = first["user_data"][name].as_str().unwrap_or_else(|| panic!("no {name}: {first:#}"));
+            assert!(cookies.as_str().unwrap().contains(&format!("_{name}={sent}")), "{sent}; {cookies}");
+        }
+        // From now on the next page measures at once.
+        browser.open(&format!("{}/product/kettle", front.url)).await;
+        front.both_halves_hold(&["PageView", "ViewContent", "PageView", "ViewContent"]).await;
+        browser.close().await;
     }
-    // From now on the next page measures at once.
-    browser.open(&format!("{}/product/kettle", front.url)).await;
-    front.both_halves_hold(&["PageView", "ViewContent", "PageView", "ViewContent"]).await;
-    browser.close().await;
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@
     reason = "a test fails by panicking, also in its helpers"
 )]
 
+mod agents;
+mod batch;
 mod collect;
 mod graph_mock;
 mod harness;
@@ -15,6 +17,7 @@ mod layers;
 mod licences;
 mod proxy;
 mod rules;
+mod spool;
 mod tag;
 mod visitors;
 mod whole;

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use reqwest::Certificate;
+use reqwest::ClientBuilder;
 use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::header::HeaderMap;
@@ -32,6 +34,16 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "Client({})", self.address)
     }
+}
+
+/// A builder that trusts the machine's certificate authorities; Mozilla's where the machine has none, as in an empty
+/// container.
+fn trusting() -> ClientBuilder {
+    if !rustls_native_certs::load_native_certs().certs.is_empty() {
+        return reqwest::Client::builder();
+    }
+    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+    reqwest::Client::builder().tls_certs_only(roots.filter_map(|root| Certificate::from_der(root).ok()))
 }
 
 /// An answer, and what its headers say beside it.
@@ -68,7 +80,7 @@ impl Failure {
 impl Client {
     /// A client of its own for each target, so that no target waits for another's connections.
     pub(crate) fn new(settings: &Settings, target: &Target) -> Result<Self, DeliveryError> {
-        let http = reqwest::Client::builder()
+        let http = trusting()
             .redirect(Policy::none())
             .no_proxy()
             .connect_timeout(settings.connect_timeout)

@@ -12,8 +12,13 @@ use sha2::Sha256;
 
 use crate::cookie;
 
+mod one;
 mod places;
 mod rules;
+
+pub use one::Normal;
+pub use one::Unusable;
+pub use one::value;
 
 /// The longest raw value that is looked at; an e-mail has at most 254 bytes.
 const LONGEST_VALUE: usize = 512;

@@ -2,7 +2,6 @@
 //! pattern lists. Literal patterns are one automaton, the rest one set of regexes, compiled when loaded.
 //! Must not know browsers.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
@@ -167,7 +166,7 @@ struct Patterns {
 }
 
 /// A file's name for messages, and its content.
-type File = (String, Cow<'static, [u8]>);
+type File = (String, Vec<u8>);
 
 impl Robots {
     /// Compiles the two pattern lists and the names built in.

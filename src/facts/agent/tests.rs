@@ -6,11 +6,10 @@ use crate::fact::InApp;
 use crate::fact::Os;
 use crate::lists::shipped;
 use proptest::prelude::*;
-use std::borrow::Cow;
 use std::sync::LazyLock;
 
 static ROBOTS: LazyLock<Robots> = LazyLock::new(|| {
-    let file = |path: &str| (path.to_owned(), Cow::Borrowed(shipped(path).unwrap().bytes));
+    let file = |path: &str| (path.to_owned(), shipped(path).unwrap().bytes().unwrap());
     Robots::load(&file("bot-ua/crawler-user-agents.json"), &file("bot-ua/well-known-bots.json")).unwrap()
 });
 
@@ -154,10 +153,10 @@ fn robots_show_kind_family_and_the_identity_they_claim() {
 
 #[test]
 fn broken_pattern_files_are_refused_with_their_place() {
-    let good = ("b".to_owned(), Cow::Borrowed(&b"[]"[..]));
-    let faults = Robots::load(&("a.json".to_owned(), Cow::Borrowed(&b"[\n{\"patern\": 1}]"[..])), &good).unwrap_err();
+    let good = ("b".to_owned(), b"[]".to_vec());
+    let faults = Robots::load(&("a.json".to_owned(), b"[\n{\"patern\": 1}]".to_vec()), &good).unwrap_err();
     assert_eq!((faults.len(), faults[0].line), (1, 2));
-    let faults = Robots::load(&("a.json".to_owned(), Cow::Borrowed(&b"[{\"pattern\": \"(\"}]"[..])), &good).unwrap_err();
+    let faults = Robots::load(&("a.json".to_owned(), b"[{\"pattern\": \"(\"}]".to_vec()), &good).unwrap_err();
     assert!(faults[0].message.contains("do not compile"), "{}", faults[0]);
 }
 

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 static SHIPPED_DATA: LazyLock<Knowledge> = LazyLock::new(|| Knowledge::load(&Settings::default()).unwrap());
 
 fn first(path: &str) -> IpAddr {
-    parse_prefixes(path, shipped(path).unwrap().bytes).unwrap()[0].network()
+    parse_prefixes(path, &shipped(path).unwrap().bytes().unwrap()).unwrap()[0].network()
 }
 
 fn network(address: &str) -> Network {
@@ -52,7 +52,7 @@ fn of_several_lists_the_one_that_keeps_customers_decides() {
     assert_eq!((crawler.kind, crawler.crawler), (NetworkKind::Crawler, Some("google")));
     let names: Vec<&str> = crawler.lists.places().map(|place| SHIPPED_DATA.list_names()[usize::from(place)]).collect();
     assert!(names.contains(&"googlebot") && names.contains(&"google"), "{names:?}");
-    for network in parse_prefixes("a", shipped("private-relay/ipv6.txt").unwrap().bytes).unwrap().iter().step_by(97) {
+    for network in parse_prefixes("a", &shipped("private-relay/ipv6.txt").unwrap().bytes().unwrap()).unwrap().iter().step_by(97) {
         assert_eq!(SHIPPED_DATA.network(network.network()).kind, NetworkKind::PrivateRelay, "{network}");
     }
 }
@@ -97,6 +97,18 @@ fn files_of_a_data_folder_replace_the_shipped_ones() {
     let knowledge = with_files(&[("tor/exits-ipv4.txt", b"217.0.0.1\n")]).unwrap();
     assert_eq!(knowledge.network("217.0.0.1".parse().unwrap()).kind, NetworkKind::Tor);
     assert_eq!(knowledge.network("66.249.66.1".parse().unwrap()).kind, NetworkKind::Crawler);
+}
+
+#[test]
+fn an_operators_database_of_anonymous_networks_gives_kinds_but_not_to_people_who_share_an_address() {
+    let database = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/data/mmdb/GeoIP2-Anonymous-IP-Test.mmdb"));
+    let knowledge = with_files(&[("anonymous/anonymous-ip.mmdb", database), ("private-relay/ipv4.txt", b"65.0.0.1\n")]).unwrap();
+    let kind = |address: &str| knowledge.network(address.parse().unwrap()).kind;
+    assert_eq!((kind("1.2.0.1"), kind("65.0.0.2")), (NetworkKind::Vpn, NetworkKind::Tor));
+    assert_eq!((kind("186.30.236.1"), kind("71.160.223.1")), (NetworkKind::OpenProxy, NetworkKind::Datacenter));
+    assert_eq!(kind("65.0.0.1"), NetworkKind::PrivateRelay);
+    let fault = with_files(&[("anonymous/anonymous-ip.mmdb", &database[..2_000])]).unwrap_err().remove(0);
+    assert!(fault.path.ends_with("anonymous/anonymous-ip.mmdb"), "{fault}");
 }
 
 #[test]

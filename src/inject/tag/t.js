@@ -6,6 +6,7 @@
   s.t = 1;
 
   var j = s.j, page = j.p, token = j.t, policy = j.x, consent = j.c, born = Date.now();
+  var collector = location.origin + j.u + '/e';       // not below a `<base>` of another host
   var counts = {}, pixels = [], matches = {}, own = new WeakSet();
   var out = [], timer = 0, retries = 0, resend = [];
   var waiting = [], renewing = 0, stale = false;      // calls that wait for a fresh id
@@ -61,7 +62,7 @@
     }
     else if (options && typeof options === 'object') args = args.slice(0, at + 2).concat(Object.assign({}, options));
     if (args[at + 2] && typeof args[at + 2] === 'object') own.add(args[at + 2]);
-    if (ident) mirror(ident, name, params, { leave: 'fired', gate: 'gated' }[policy] || 'withheld', single ? [String(args[1])] : pixels.slice());
+    if (ident) mirror(ident, name, params, { leave: 'fired', gate: 'gated' }[policy] || 'withheld', single ? [String(args[1])] : pixels.slice(), single);
     if (policy === 'leave') raw(target, args); else if (policy === 'gate') keep(gated, [target, args]);
   }
 
@@ -74,9 +75,10 @@
     return stale ? null : { id: n > 1 ? page + '.' + n : page, n: n, own: false };
   }
 
-  function mirror(ident, name, params, pixel, ids) {
+  function mirror(ident, name, params, pixel, ids, single) {
     var item = { k: 'event', name: name, id: ident.id, n: ident.n, own: ident.own, time: Math.floor(Date.now() / 1000),
       url: location.href, ref: d.referrer, params: plain(params), pixel: pixel, pixels: ids };
+    if (single) item.single = true;
     if (revoked) keep(undecided, { token: token, item: item }); else add(item);
   }
 
@@ -181,7 +183,7 @@
   }
 
   function post(body) {
-    return fetch(j.u + '/e', { method: 'POST', body: body, keepalive: body.length < 3e4, credentials: 'same-origin' }).then(function (reply) {
+    return fetch(collector, { method: 'POST', body: body, keepalive: body.length < 3e4, credentials: 'same-origin' }).then(function (reply) {
       if (reply.ok) return reply.json().then(function (answer) { obey(answer.pixel); return answer; });
       var error = new Error('refused');
       error.final = reply.status < 500 && reply.status !== 429;
@@ -211,7 +213,7 @@
   /* The page may go: the browser carries the rest. */
   function leave() {
     resend.splice(0).map(function (entry) { clearTimeout(entry.timer); return entry.body; }).concat(bodies()).forEach(function (body) {
-      if (!navigator.sendBeacon || !navigator.sendBeacon(j.u + '/e', body)) send(body, 4);
+      if (!navigator.sendBeacon || !navigator.sendBeacon(collector, body)) send(body, 4);
     });
   }
 
@@ -221,6 +223,11 @@
       return /^(\$?cdc_|__playwright|__pw|__selenium|__webdriver_|__driver_|domAutomation)/.test(name);
     });
     add({ k: 'proof', facts: { webdriver: driven, interaction: interaction } });
+  }
+
+  /* Whether a service worker answered, which may have kept the page. Firefox does not say so by `workerStart`. */
+  function kept(entry) {
+    try { return entry.workerStart || !entry.nextHopProtocol && navigator.serviceWorker.controller; } catch (e) { return false; }
   }
 
   var signs = ['pointerdown', 'pointermove', 'touchstart', 'keydown', 'wheel'];
@@ -257,7 +264,7 @@
     if (d.prerendering) {
       renewing = -1;
       d.addEventListener('prerenderingchange', quietly(function () { renewing = 0; renew(); }), { once: true });
-    } else if (entry && entry.type === 'back_forward') renew();
+    } else if (entry && (entry.type === 'back_forward' || kept(entry))) renew();
     var early = w.fbq && !w.fbq.callMethod && w.fbq.queue;
     if (early && early.length) early.splice(0).forEach(function (args) { s.f(w.fbq, [].slice.call(args)); });
     s.q.splice(0).forEach(function (each) { s.f(each[0], [].slice.call(each[1])); });

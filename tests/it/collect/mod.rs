@@ -174,3 +174,25 @@ async fn wrong_keys_are_told_to_wait_at_last_and_the_right_one_never_is() {
         assert_eq!((answered, &said["error"]["code"]), (status, &code), "{key}: {said}");
     }
 }
+
+#[tokio::test]
+async fn an_event_that_was_for_another_pixel_alone_is_told_to_nobody() {
+    for (pixels, single, due) in [
+        (json!(["123"]), json!(null), 1),
+        (json!(["999", "123"]), json!(false), 1),
+        // The page's Pixel may be older than the tag or have a wrong id: rather once too often than lost.
+        (json!([]), json!(null), 1),
+        (json!(["999"]), json!(null), 1),
+        (json!(["123"]), json!(true), 1),
+        (json!(["999"]), json!(true), 0),
+        (json!("999"), json!(true), 0),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let room = room(folder.path());
+        let id = Uuid::from_u128(1).simple().to_string();
+        let event =
+            json!([{ "k": "event", "name": "Lead", "id": id, "n": 1, "pixel": "fired", "pixels": pixels, "single": single }]);
+        assert_eq!(room.tag(&room.token(Uuid::from_u128(1)), event).await.0, 200);
+        assert_eq!(room.spool.status().await.unwrap().due, due, "{pixels} {single}");
+    }
+}

@@ -36,7 +36,7 @@ pub fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// A connection of a visitor.
-pub struct Visitor(BufReader<TcpStream>);
+pub struct Visitor<S = TcpStream>(BufReader<S>);
 
 impl Visitor {
     pub fn connect(address: SocketAddr) -> Self {
@@ -44,6 +44,14 @@ impl Visitor {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
+        Self(BufReader::new(stream))
+    }
+}
+
+impl<S: Read + Write> Visitor<S> {
+    /// Over a connection that stands already.
+    #[allow(dead_code, reason = "`tests/system` shares this file")]
+    pub fn over(stream: S) -> Self {
         Self(BufReader::new(stream))
     }
 

@@ -181,9 +181,13 @@ fn a_fault_that_a_peek_finds_ends_the_body() {
 #[test]
 fn a_page_without_a_place_passes_untouched_and_says_why() {
     let long = format!("<!doctype html><!--{}--><head><title>t</title>", "x".repeat(Settings::default().head_limit));
-    for (page, why) in
-        [(long.as_bytes(), Why::HeadLimit), (b"<!doctype html><!-- <head>", Why::NoHead), (b"\xFF\xFE<\0h\0", Why::Utf16)]
-    {
+    for (page, why) in [
+        (long.as_bytes(), Why::HeadLimit),
+        (b"<!doctype html><!-- <head>", Why::NoHead),
+        (b"\xFF\xFE<\0h\0", Why::Utf16),
+        (b"<!doctype html><html lang=en amp><head><title>t</title></head>", Why::Amp),
+        ("<!doctype html><html \u{26A1}4email><head><title>t</title></head>".as_bytes(), Why::Amp),
+    ] {
         for (coding, splice, sent) in
             [(Coding::Identity, true, page.to_vec()), (Coding::Gzip, false, gzip(page)), (Coding::Gzip, true, gzip(page))]
         {

@@ -18,10 +18,11 @@ use super::feed::gunzip;
 use super::feed::gzip;
 use super::feed::inject;
 
-/// The page with the snippet at the start of its first head element, by `lol_html`; `None` if it sees no head tag.
+/// The page with the snippet at the start of its first head element, by `lol_html`; `None` if it sees no head tag, or
+/// that the page is AMP.
 fn oracle(page: &[u8]) -> Option<Vec<u8>> {
     let (mut out, seen) = (Vec::new(), Cell::new(false));
-    let head = element!("html > head", |element| {
+    let head = element!("html:not([amp]):not([\u{26A1}]) > head", |element| {
         if !seen.replace(true) {
             element.prepend(SNIPPET, ContentType::Html);
         }

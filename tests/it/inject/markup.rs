@@ -63,7 +63,7 @@ fn hostile() -> impl Strategy<Value = String> {
 fn ways() -> impl Strategy<Value = Way> {
     prop_oneof![
         proptest::option::of(hostile()).prop_map(|nonce| Way::Inline { nonce }),
-        select(vec![Way::External, Way::Nothing]),
+        select(vec![Way::External, Way::Fetched, Way::Nothing]),
     ]
 }
 
@@ -85,7 +85,7 @@ proptest! {
         let mut tree = parse(&[before.as_bytes(), &markup, behind.as_bytes()].concat());
         let scripts = tree.named("script");
         let wanted = match &way {
-            Way::Inline { .. } => 2,
+            Way::Inline { .. } | Way::Fetched => 2,
             Way::External => 1,
             Way::Nothing => 0,
         };
@@ -96,16 +96,22 @@ proptest! {
             let names: Vec<&str> = attributes.iter().map(|(name, _)| name.as_str()).filter(|name| *name != "nonce").collect();
             let value = |wanted: &str| attributes.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
             let file = match (&way, number) {
-                (Way::Inline { .. }, 0) => None,
+                (Way::Inline { .. }, 0) | (Way::Fetched, _) => None,
                 (Way::Inline { .. }, _) => Some("/t.js"),
                 _ => Some("/s.js"),
             };
             prop_assert_eq!(names, match (&way, number) {
-                (Way::Inline { .. }, 0) => vec!["data-cs"],
+                (Way::Inline { .. } | Way::Fetched, 0) => vec!["data-cs"],
+                (Way::Fetched, _) => vec![],
                 (Way::Inline { .. }, _) => vec!["async", "src"],
                 _ => vec!["data-cs", "src"],
             });
-            prop_assert_eq!(tree.text(*script), if file.is_none() { tag::stub() } else { "" });
+            if matches!((&way, number), (Way::Fetched, 1)) {
+                let address = format!("fetch(__cs.j.u+\"/t.js?v={}\")", tag::script_hash());
+                prop_assert!(tree.text(*script).starts_with(&address) && tree.text(*script).len() < 220);
+            } else {
+                prop_assert_eq!(tree.text(*script), if file.is_none() { tag::stub() } else { "" });
+            }
             if let Some(file) = file {
                 let source = value("src").expect("an address");
                 prop_assert!(source.ends_with(&format!("{file}?v={}", tag::script_hash())), "{}", source);

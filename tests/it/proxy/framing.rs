@@ -48,21 +48,51 @@ fn two_ways_to_say_a_length_never_leave_a_second_request_behind() {
 }
 
 #[test]
-fn a_length_beside_chunks_is_dropped_and_the_connection_closed() {
-    // hyper follows RFC 9112 section 6.3: the coding counts, the length goes, nothing more is read.
-    let site = Site::start(|talk, _| {
-        talk.head();
-        talk.body(5);
-        talk.say(OK);
-        talk.rest();
-    });
-    let front = Front::of(site.address);
-    let mut visitor = Visitor::connect(front.address);
-    visitor.say("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /b HTTP/1.1\r\nhost: a\r\n\r\n");
-    assert_eq!(visitor.answer(false).status, 200);
-    assert!(visitor.is_closed());
-    let heads = site.heads();
-    assert!(heads.len() == 1 && !heads[0].contains("content-length"), "{heads:?}");
+fn what_two_servers_could_read_differently_is_refused_and_the_connection_closed() {
+    let body = "0\r\n\r\nGET /b HTTP/1.1\r\nhost: a\r\n\r\n";
+    for request in [
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: identity, chunked\r\n\r\n",
+        "GET / HTTP/1.1\nhost: a\n\n",
+        "GET / HTTP/1.1\r\nhost: a\nx: b\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nx: b\rc\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nx: b\r\n\tc\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nx : b\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nx: b\0c\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nnothing\r\n\r\n",
+        "GET / HTTP/3.0\r\nhost: a\r\n\r\n",
+        "GET /\r\n\r\n",
+    ] {
+        let (answers, forwarded) = statuses(&format!("{request}{body}"));
+        assert_eq!((answers, forwarded), (vec![400], 0), "{request:?}");
+    }
+}
+
+#[test]
+fn a_faulty_head_behind_a_sound_request_is_refused_after_its_answer() {
+    let (answers, forwarded) = statuses("GET / HTTP/1.1\r\nhost: a\r\n\r\nGET /b HTTP/1.1\nhost: a\n\n");
+    assert_eq!((answers, forwarded), (vec![200, 400], 1));
+}
+
+#[test]
+fn a_chunk_that_is_none_ends_the_request_and_the_connection() {
+    for body in ["3\nabc\n", "3\r\nabcd\r\n0\r\n\r\n", "3\r\nabc\n0\r\n\r\n", "0x3\r\nabc\r\n0\r\n\r\n", "3 \r\nabc\r\n0\r\n\r\n"]
+    {
+        let site = Site::start(|talk, _| {
+            talk.head();
+            talk.rest();
+        });
+        let front = Front::of(site.address);
+        let mut visitor = Visitor::connect(front.address);
+        visitor.say(format!(
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{body}GET /b HTTP/1.1\r\nhost: a\r\n\r\n"
+        ));
+        assert_eq!(visitor.answer(false).status, 400, "{body:?}");
+        assert!(visitor.is_closed(), "{body:?}");
+        assert!(site.heads().iter().all(|head| !head.contains("/b")), "{body:?}");
+    }
 }
 
 #[test]
@@ -86,6 +116,7 @@ fn tunnels_to_elsewhere_are_refused() {
     let front = Front::of(site.address);
     let mut visitor = Visitor::connect(front.address);
     assert_eq!(visitor.ask("CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n").status, 405);
+    assert!(visitor.is_closed());
     assert_eq!(site.connections(), 0);
 }
 

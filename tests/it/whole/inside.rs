@@ -32,6 +32,7 @@ pub(crate) struct Inside {
     pub(crate) clock: Clock,
     pub(crate) runtime: Runtime,
     folder: TempDir,
+    text: String,
 }
 
 impl Inside {
@@ -52,10 +53,17 @@ impl Inside {
         let graph = runtime.block_on(whole::mock(clock.clone()));
         let folder = tempfile::tempdir().unwrap();
         let text = change(whole::configuration(site, &graph.url(), whole::ADMIN));
-        let config = parse(&text, folder.path());
-        let options = app::Options { config_path: None, clock: clock.clone() };
-        let running = app::start(&config, options).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        Self { running, graph, clock, runtime, folder }
+        let running = started(&text, folder.path(), &clock);
+        Self { running, graph, clock, runtime, folder, text }
+    }
+
+    /// Stops the process, lets so much time pass, and starts it on the same state.
+    pub(crate) fn stopped_for(self, time: Duration) -> Self {
+        let Self { running, graph, clock, runtime, folder, text } = self;
+        running.stop();
+        clock.set(clock.now().plus(time));
+        let running = started(&text, folder.path(), &clock);
+        Self { running, graph, clock, runtime, folder, text }
     }
 
     /// The time of the process in seconds.
@@ -137,6 +145,18 @@ impl Inside {
         answer.text().to_owned()
     }
 
+    /// The value of a metric, with its labels as they are exposed; nothing where it was never counted.
+    pub(crate) fn metric(&self, name: &str) -> Option<u64> {
+        let metrics = self.admin("/metrics");
+        metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// How many events of a destination had this outcome.
+    pub(crate) fn deliveries(&self, destination: &str, outcome: &str) -> u64 {
+        let name = format!("clicksieve_deliveries_total{{destination=\"{destination}\",outcome=\"{outcome}\"}}");
+        self.metric(&name).unwrap_or(0)
+    }
+
     /// Looks again and again until something holds, for as long as events may take; says whether it did.
     pub(crate) fn looks(&self, holds: impl Fn() -> bool) -> bool {
         (0..LOOKS).any(|_| holds() || self.runtime.block_on(self.graph.until(|_| holds(), LOOK)))
@@ -149,6 +169,11 @@ impl Inside {
         found.reverse();
         found
     }
+}
+
+fn started(text: &str, folder: &Path, clock: &Clock) -> Running {
+    let options = app::Options { config_path: None, clock: clock.clone() };
+    app::start(&parse(text, folder), options).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
 fn parse(text: &str, folder: &Path) -> Config {

@@ -4,60 +4,19 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::io::Write;
 
-use clicksieve::demo::visitor::Tag;
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
-use serde_json::Value;
 
 use crate::harness::site::Site;
-use crate::harness::visitor::Answer;
 use crate::harness::visitor::field;
 use crate::whole::inside::Inside;
-
-/// The header lines of a Chrome that navigates from `address`.
-pub(crate) fn chrome_from(address: &str) -> String {
-    "user-agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/147.0.0.0 Safari/537.36\r\n\
-     accept: text/html,application/xhtml+xml,*/*;q=0.8\r\naccept-language: en-GB,en;q=0.9\r\n\
-     sec-fetch-site: none\r\nsec-fetch-mode: navigate\r\nsec-fetch-dest: document\r\nx-forwarded-for: ADDRESS\r\n"
-        .replace("ADDRESS", address)
-}
-
-/// The same from a home.
-pub(crate) fn chrome() -> String {
-    chrome_from("73.162.40.19")
-}
-
-/// What was injected into a page.
-pub(crate) fn tag_of(page: &Answer) -> Option<Tag> {
-    let (_, rest) = page.text().split_once("data-cs=")?;
-    let quote = rest.chars().next()?;
-    let text = rest[1..].split(quote).next()?;
-    let plain = text.replace("&quot;", "\"").replace("&#34;", "\"").replace("&#39;", "'").replace("&amp;", "&");
-    let data: Value = serde_json::from_str(&plain).unwrap();
-    let field = |name: &str| data[name].as_str().unwrap().to_owned();
-    Some(Tag { page: field("p"), token: field("t"), pixel: field("x"), prefix: field("u") })
-}
-
-/// The values of a field that may come more than once.
-fn fields<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
-    let pairs = answer.head.lines().filter_map(|line| line.split_once(": "));
-    pairs.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
-}
-
-/// The names of the cookies that an answer sets.
-pub(crate) fn cookies(answer: &Answer) -> Vec<&str> {
-    let mut names: Vec<&str> =
-        fields(answer, "set-cookie").iter().filter_map(|cookie| cookie.split_once('=')).map(|(name, _)| name).collect();
-    names.sort_unstable();
-    names
-}
-
-/// A `Cookie` line with everything that an answer sets.
-pub(crate) fn jar(answer: &Answer) -> String {
-    let pairs: Vec<&str> = fields(answer, "set-cookie").iter().filter_map(|cookie| cookie.split(';').next()).collect();
-    if pairs.is_empty() { String::new() } else { format!("cookie: {}\r\n", pairs.join("; ")) }
-}
+pub(crate) use crate::whole::seen::chrome;
+pub(crate) use crate::whole::seen::chrome_from;
+pub(crate) use crate::whole::seen::cookies;
+use crate::whole::seen::fields;
+pub(crate) use crate::whole::seen::jar;
+pub(crate) use crate::whole::seen::tag_of;
 
 /// A site that answers by path, as a shop with validators, ranges and fragments does.
 fn site() -> Site {
@@ -74,6 +33,11 @@ fn site() -> Site {
                 }
                 "/nothing" => ("204 No Content", "", Vec::new()),
                 "/locked" => ("200 OK", "content-security-policy: default-src 'none'\r\n", page.into()),
+                "/named" => {
+                    ("200 OK", "content-security-policy: script-src 'unsafe-inline' http://shop.example\r\n", page.into())
+                }
+                "/foreign" => ("200 OK", "content-security-policy: script-src cdn.example 'sha256-AAAA'\r\n", page.into()),
+                "/amp" => ("200 OK", "", page.replace("<html>", "<html amp>").into()),
                 "/packed" => ("200 OK", "content-encoding: gzip\r\n", packed(page)),
                 _ => (
                     "200 OK",
@@ -156,6 +120,32 @@ fn a_packed_page_stays_packed_and_a_locked_one_stays_as_it_is() {
     assert_eq!(locked.status, 200);
     assert!(!locked.text().contains("data-cs"));
     assert_eq!(cookies(&locked), [""; 0]);
+}
+
+#[test]
+fn a_page_whose_policy_names_its_own_host_has_an_id_and_one_that_names_another_has_none() {
+    let inside = Inside::start(site().address, "");
+    assert!(tag_of(&inside.ask("GET", "/named", &chrome())).is_some());
+    assert!(tag_of(&inside.ask("GET", "/foreign", &chrome())).is_none());
+}
+
+#[test]
+fn a_page_that_a_service_worker_passes_on_is_a_page_view() {
+    let inside = Inside::start(site().address, "");
+    let empty = chrome().replace("dest: document", "dest: empty");
+    for mode in ["navigate", "same-origin"] {
+        let lines = format!("{}upgrade-insecure-requests: 1\r\n", empty.replace("mode: navigate", &format!("mode: {mode}")));
+        assert!(tag_of(&inside.ask("GET", "/mug", &lines)).is_some(), "{mode}");
+    }
+    // A script's own fetch of the same page.
+    assert!(tag_of(&inside.ask("GET", "/mug", &empty.replace("mode: navigate", "mode: cors"))).is_none());
+}
+
+#[test]
+fn an_amp_page_passes_byte_by_byte() {
+    let inside = Inside::start(site().address, "");
+    let page = inside.ask("GET", "/amp", &chrome());
+    assert_eq!(page.text(), "<!doctype html><html amp><head><title>Mug</title></head><body>A mug.</body></html>");
 }
 
 #[test]

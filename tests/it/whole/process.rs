@@ -55,7 +55,12 @@ fn listening(log: &mut impl BufRead) -> Result<[SocketAddr; 3], String> {
 impl Process {
     /// Starts it and waits until it listens; where it ends instead, how it ended and what it said.
     pub(crate) fn try_start(config: &Path) -> Result<Self, (ExitStatus, String)> {
-        let mut child = command(config).spawn().unwrap();
+        Self::try_run(command(config))
+    }
+
+    /// The same with a command of the caller's that becomes the program.
+    pub(crate) fn try_run(mut command: Command) -> Result<Self, (ExitStatus, String)> {
+        let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         match listening(&mut log) {
             Ok([shop, graph, admin]) => {
@@ -71,6 +76,18 @@ impl Process {
     /// The same for a configuration that is known to be good.
     pub(crate) fn start(config: &Path) -> Self {
         Self::try_start(config).unwrap_or_else(|(status, said)| panic!("it ended with {status}:\n{said}"))
+    }
+
+    /// The process's number.
+    #[allow(dead_code, reason = "`tests/system` shares this file")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What is left of the log; waits for its end.
+    #[allow(dead_code, reason = "`tests/system` shares this file")]
+    pub(crate) fn last_words(&self) -> Vec<String> {
+        self.log.iter().collect()
     }
 
     /// Waits for a line of the log that holds this text, and gives it.

@@ -95,6 +95,20 @@ fn a_fault_in_the_configuration_or_the_rules_is_named_with_its_place() {
 }
 
 #[test]
+fn damaged_state_is_named_with_what_to_do_and_left_as_it_is() {
+    for name in ["spool.db", "visits.db"] {
+        let place = Place::new("");
+        let garbage: Vec<u8> = (0..20_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        place.write(&format!("state/{name}"), &garbage);
+        let (code, said) = place.refused();
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(&format!("{name}` cannot be opened: `")) && said.contains("is damaged"), "{said}");
+        assert!(said.contains("\nhint: nothing was changed: "), "{said}");
+        assert!(std::fs::read(place.folder.path().join("state").join(name)).unwrap() == garbage, "{name} was changed");
+    }
+}
+
+#[test]
 fn a_broken_list_refuses_the_start() {
     for (name, bytes, says) in [
         ("asn/origin-asn.mmdb", &b"not a database"[..], "origin-asn.mmdb"),

@@ -1,0 +1,356 @@
+//! Follows the framing of what a visitor sends, request after request, ahead of the HTTP library, and stops at the first
+//! thing that two servers could read differently (RFC 9112 sections 2.2, 5, 6, 7 and 11.2). Promises: bounded memory and
+//! work on any bytes; what passed is framed in one way only. Must not know what is asked.
+
+/// Why a stream is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A line that ends without CR, or a CR within a line (RFC 9112 section 2.2).
+    LineEnd,
+    /// A field line that begins with white space (obsolete folding, section 5.2).
+    Folded,
+    /// No request line of HTTP/1.0 or 1.1.
+    RequestLine,
+    /// A field line without a name and colon, or with white space between them (section 5.1).
+    Field,
+    /// A length that is no number, is said twice, or stands beside a coding (section 6.3).
+    Length,
+    /// A transfer coding that is not exactly one `chunked`, or any in HTTP/1.0 (section 6.1).
+    Coding,
+    /// A chunk whose size or end is not as section 7.1 has it.
+    Chunk,
+    /// A head, a chunk's size or trailers without an end.
+    Endless,
+}
+
+/// Bytes of a chunk's size with its extensions; they have no use today.
+const CHUNK_LINE: usize = 1_024;
+/// Empty lines before a request, which old clients send (RFC 9112 section 2.2).
+const EMPTY_LINES: u8 = 4;
+
+/// How a request's body is framed, as far as its head was read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Framing {
+    old: bool,
+    length: Option<u64>,
+    chunked: bool,
+    upgrade: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Before a request line, after so many empty lines.
+    Start(u8),
+    /// Within the fields of a head.
+    Fields,
+    /// So many bytes of a body are to come.
+    Body(u64),
+    /// A chunk's size is to come.
+    Size,
+    /// So many bytes of a chunk and the CRLF behind it are to come.
+    Chunk(u64),
+    /// Within trailers.
+    Trailers,
+    /// An upgrade was asked for: what comes next is HTTP unless it was granted.
+    Asked,
+    /// The bytes are no HTTP any more.
+    Tunnel,
+}
+
+/// The framing of one connection's requests.
+#[derive(Debug)]
+pub struct Guard {
+    state: State,
+    framing: Framing,
+    /// The beginning of a line whose end has not come.
+    line: Vec<u8>,
+    /// Bytes of the head or of the trailers so far.
+    read: usize,
+    limit: usize,
+}
+
+impl Guard {
+    /// A guard at the beginning of a connection; heads have at most `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { state: State::Start(0), framing: Framing::default(), line: Vec::new(), read: 0, limit }
+    }
+
+    /// Follows the next bytes. `tunnelled` says whether an upgrade has been granted.
+    ///
+    /// # Errors
+    /// The fault, and how many of the bytes come before its line; the guard must not be fed again.
+    pub fn follow(&mut self, bytes: &[u8], tunnelled: bool) -> Result<(), (usize, Fault)> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let at = bytes.len() - rest.len();
+            let passed = match self.state {
+                State::Tunnel => return Ok(()),
+                State::Asked => {
+                    self.state = if tunnelled { State::Tunnel } else { State::Start(0) };
+                    0
+                }
+                State::Body(left) => self.skip(left, rest.len()),
+                State::Chunk(left) => self.chunk(left, rest).map_err(|fault| (at, fault))?,
+                State::Start(_) | State::Fields | State::Size | State::Trailers => {
+                    self.lines(rest).map_err(|fault| (at, fault))?
+                }
+            };
+            rest = rest.get(passed..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    fn skip(&mut self, left: u64, have: usize) -> usize {
+        let passed = usize::try_from(left).unwrap_or(usize::MAX).min(have);
+        let left = left.saturating_sub(passed as u64);
+        self.state = if left == 0 { self.after() } else { State::Body(left) };
+        passed
+    }
+
+    fn chunk(&mut self, left: u64, rest: &[u8]) -> Result<usize, Fault> {
+        let passed = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
+        let left = left.saturating_sub(passed as u64);
+        // The last two are the line end behind the data.
+        let end = |place: u64| match place {
+            2 => Some(b'\r'),
+            1 => Some(b'\n'),
+            _ => None,
+        };
+        for (byte, place) in rest.iter().take(passed).rev().zip(left + 1..).take(2) {
+            if end(place).is_some_and(|wanted| wanted != *byte) {
+                return Err(Fault::Chunk);
+            }
+        }
+        self.state = if left == 0 { State::Size } else { State::Chunk(left) };
+        Ok(passed)
+    }
+
+    /// Takes one line, or keeps what there is of it.
+    fn lines(&mut self, rest: &[u8]) -> Result<usize, Fault> {
+        let end = memchr::memchr(b'\n', rest);
+        let piece = end.and_then(|end| rest.get(..=end)).unwrap_or(rest);
+        self.read = self.read.saturating_add(piece.len());
+        let limit = if self.state == State::Size { CHUNK_LINE } else { self.limit };
+        if self.read > limit {
+            return Err(Fault::Endless);
+        }
+        if end.is_none() {
+            self.line.extend_from_slice(piece);
+        } else if self.line.is_empty() {
+            self.line(piece)?;
+        } else {
+            let mut line = std::mem::take(&mut self.line);
+            line.extend_from_slice(piece);
+            self.line(&line)?;
+            line.clear();
+            self.line = line;
+        }
+        Ok(piece.len())
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<(), Fault> {
+        let text = line.strip_suffix(b"\r\n").filter(|text| memchr::memchr(b'\r', text).is_none()).ok_or(Fault::LineEnd)?;
+        match self.state {
+            State::Start(empty) if text.is_empty() => {
+                self.state = State::Start(empty + 1);
+                if empty < EMPTY_LINES { Ok(()) } else { Err(Fault::RequestLine) }
+            }
+            State::Start(_) => {
+                self.framing = Framing { old: text.ends_with(b" HTTP/1.0"), ..Framing::default() };
+                self.state = State::Fields;
+                if self.framing.old || text.ends_with(b" HTTP/1.1") { Ok(()) } else { Err(Fault::RequestLine) }
+            }
+            State::Fields if text.is_empty() => {
+                self.end_head();
+                Ok(())
+            }
+            State::Fields => self.field(text),
+            State::Trailers if text.is_empty() => {
+                self.state = self.after();
+                Ok(())
+            }
+            State::Trailers => field(text).map(drop),
+            _ => {
+                let size = size(text).ok_or(Fault::Chunk)?;
+                self.read = 0;
+                self.state = if size == 0 { State::Trailers } else { State::Chunk(size.saturating_add(2)) };
+                Ok(())
+            }
+        }
+    }
+
+    fn field(&mut self, line: &[u8]) -> Result<(), Fault> {
+        let (name, value) = field(line)?;
+        if name.eq_ignore_ascii_case(b"content-length") {
+            let twice = self.framing.length.is_some();
+            self.framing.length = Some(length(value).filter(|_| !twice && !self.framing.chunked).ok_or(Fault::Length)?);
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            let once = !self.framing.chunked && !self.framing.old;
+            if !once || !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(Fault::Coding);
+            }
+            if self.framing.length.is_some() {
+                return Err(Fault::Length);
+            }
+            self.framing.chunked = true;
+        } else if name.eq_ignore_ascii_case(b"upgrade") {
+            self.framing.upgrade = true;
+        }
+        Ok(())
+    }
+
+    /// The head has ended: what follows?
+    fn end_head(&mut self) {
+        self.read = 0;
+        self.state = match self.framing {
+            Framing { chunked: true, .. } => State::Size,
+            Framing { length: Some(length), .. } if length > 0 => State::Body(length),
+            _ => self.after(),
+        };
+    }
+
+    /// What follows a whole request.
+    fn after(&mut self) -> State {
+        self.read = 0;
+        if self.framing.upgrade { State::Asked } else { State::Start(0) }
+    }
+}
+
+/// A field line's name and value; white space around the value is no part of it (RFC 9110 section 5.5).
+fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
+    if line.first().is_some_and(|first| matches!(first, b' ' | b'\t')) {
+        return Err(Fault::Folded);
+    }
+    let colon = memchr::memchr(b':', line).filter(|colon| *colon > 0).ok_or(Fault::Field)?;
+    let (name, value) = line.split_at(colon);
+    if name.last().is_some_and(|last| matches!(last, b' ' | b'\t')) {
+        return Err(Fault::Field);
+    }
+    Ok((name, value.get(1..).unwrap_or_default().trim_ascii()))
+}
+
+/// Digits and nothing else; no sign, no list.
+fn length(value: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok()
+}
+
+/// A chunk's size: hexadecimal digits, then nothing or extensions.
+fn size(line: &[u8]) -> Option<u64> {
+    let digits = line.split(|byte| *byte == b';').next()?;
+    let text = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    u64::from_str_radix(text, 16).ok().filter(|size| *size < u64::MAX / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What a guard finds in a stream that comes in pieces of some size.
+    fn fault(stream: &[u8], piece: usize) -> Option<Fault> {
+        let mut guard = Guard::new(65_536);
+        stream.chunks(piece).find_map(|bytes| guard.follow(bytes, false).err()).map(|(_, fault)| fault)
+    }
+
+    fn found(stream: &str) -> Option<Fault> {
+        let whole = fault(stream.as_bytes(), usize::MAX);
+        for piece in [1, 2, 3, 7, 16] {
+            assert_eq!(fault(stream.as_bytes(), piece), whole, "{stream:?} in pieces of {piece}");
+        }
+        whole
+    }
+
+    #[test]
+    fn requests_in_a_row_are_followed_whatever_their_bodies() {
+        for stream in [
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.0\r\n\r\n",
+            "\r\nPOST / HTTP/1.1\r\nContent-Length: 5\r\n\r\na\nb\r\nGET / HTTP/1.1\r\n\r\n",
+            "POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;x=\"y\"\r\na\nb\r\nA\r\n0123456789\r\n0\r\nt: 1\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nX-Empty:\r\nX: a: b\t\r\n\r\n",
+        ] {
+            assert_eq!(found(stream), None, "{stream:?}");
+        }
+    }
+
+    #[test]
+    fn what_two_servers_could_read_differently_is_a_fault() {
+        let post = |fields: &str, body: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n{body}");
+        for (stream, expected) in [
+            ("GET / HTTP/1.1\nHost: a\n\n".to_owned(), Fault::LineEnd),
+            ("GET / HTTP/1.1\r\nHost: a\n\r\n".to_owned(), Fault::LineEnd),
+            ("GET / HTTP/1.1\r\nX: a\rb\r\n\r\n".to_owned(), Fault::LineEnd),
+            ("\nGET / HTTP/1.1\r\n\r\n".to_owned(), Fault::LineEnd),
+            ("GET / HTTP/1.1\r\nX: a\r\n b\r\n\r\n".to_owned(), Fault::Folded),
+            ("GET / HTTP/1.1\r\n X: a\r\n\r\n".to_owned(), Fault::Folded),
+            ("GET /\r\n\r\n".to_owned(), Fault::RequestLine),
+            ("GET / HTTP/2.0\r\n\r\n".to_owned(), Fault::RequestLine),
+            ("\r\n\r\n\r\n\r\n\r\n\r\n".to_owned(), Fault::RequestLine),
+            ("GET / HTTP/1.1\r\nX : a\r\n\r\n".to_owned(), Fault::Field),
+            ("GET / HTTP/1.1\r\nX\r\n\r\n".to_owned(), Fault::Field),
+            ("GET / HTTP/1.1\r\n: a\r\n\r\n".to_owned(), Fault::Field),
+            (post("Content-Length: 3\r\nContent-Length: 3\r\n", "abc"), Fault::Length),
+            (post("Content-Length: 3, 3\r\n", "abc"), Fault::Length),
+            (post("Content-Length: +3\r\n", "abc"), Fault::Length),
+            (post("Content-Length: 0x3\r\n", "abc"), Fault::Length),
+            (post("Content-Length:\r\n", "abc"), Fault::Length),
+            (post("Content-Length: 99999999999999999999\r\n", ""), Fault::Length),
+            (post("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), Fault::Length),
+            (post("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", "0\r\n\r\n"), Fault::Length),
+            (post("Transfer-Encoding: gzip, chunked\r\n", ""), Fault::Coding),
+            (post("Transfer-Encoding: xchunked\r\n", ""), Fault::Coding),
+            (post("Transfer-Encoding: \u{b}chunked\r\n", ""), Fault::Coding),
+            (post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", ""), Fault::Coding),
+            (post("Transfer-Encoding: identity\r\n", ""), Fault::Coding),
+            ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), Fault::Coding),
+            (post("Transfer-Encoding: chunked\r\n", "3\r\nabcd\r\n"), Fault::Chunk),
+            (post("Transfer-Encoding: chunked\r\n", "3\r\nabc\n0\r\n\r\n"), Fault::Chunk),
+            (post("Transfer-Encoding: chunked\r\n", "3\nabc\r\n"), Fault::LineEnd),
+            (post("Transfer-Encoding: chunked\r\n", "-3\r\nabc\r\n"), Fault::Chunk),
+            (post("Transfer-Encoding: chunked\r\n", "0x3\r\nabc\r\n"), Fault::Chunk),
+            (post("Transfer-Encoding: chunked\r\n", " 3\r\nabc\r\n"), Fault::Chunk),
+            (post("Transfer-Encoding: chunked\r\n", "\r\n"), Fault::Chunk),
+            (post("Transfer-Encoding: chunked\r\n", "ffffffffffffffff\r\n"), Fault::Chunk),
+            (post("Transfer-Encoding: chunked\r\n", "10000000000000000\r\n"), Fault::Chunk),
+            (post("Transfer-Encoding: chunked\r\n", &format!("3;{}\r\n", "x".repeat(2_000))), Fault::Endless),
+            (post("Transfer-Encoding: chunked\r\n", "0\r\n x: 1\r\n\r\n"), Fault::Folded),
+            (format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(70_000)), Fault::Endless),
+        ] {
+            assert_eq!(found(&stream), Some(expected), "{stream:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_behind_a_granted_upgrade_are_no_http_and_behind_a_refused_one_are() {
+        let ask = b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n";
+        let mut granted = Guard::new(1_000);
+        assert_eq!(granted.follow(ask, false), Ok(()));
+        assert_eq!(granted.follow(b"\x81\x05hello\n", true), Ok(()));
+        let mut refused = Guard::new(1_000);
+        assert_eq!(refused.follow(ask, false), Ok(()));
+        assert_eq!(refused.follow(b"\x81\x05hello\n", false), Err((0, Fault::LineEnd)));
+    }
+
+    #[test]
+    fn the_bytes_before_the_faulty_line_are_named() {
+        let stream = b"GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n";
+        assert_eq!(Guard::new(1_000).follow(stream, false), Err((25, Fault::Field)));
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_never_panic_and_are_read_alike_however_they_are_cut(
+            pieces in prop::collection::vec(prop_oneof![
+                Just(&b"POST / HTTP/1.1\r\n"[..]), Just(&b"Transfer-Encoding: chunked\r\n"[..]), Just(&b"Content-Length: 4\r\n"[..]),
+                Just(&b"\r\n"[..]), Just(&b"3\r\n"[..]), Just(&b"abc"[..]), Just(&b"0\r\n"[..]), Just(&b"\n"[..]), Just(&b"\0"[..]),
+                Just(&b"ffffffff\r\n"[..]), Just(&b"Upgrade: x\r\n"[..]), Just(&b":"[..]),
+            ], 0..14),
+            cut in 1_usize..9,
+        ) {
+            let stream = pieces.concat();
+            prop_assert_eq!(fault(&stream, usize::MAX), fault(&stream, cut));
+        }
+    }
+}
