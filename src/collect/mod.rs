@@ -120,8 +120,8 @@ pub struct Collector {
     caps: Caps,
 }
 
-/// The body of a request as far as it came.
-#[derive(Clone, Debug)]
+/// The body of a request as far as it came. May hold keys and raw contact data, so it has no `Debug`.
+#[derive(Clone)]
 pub enum Body {
     /// All of it.
     Whole(Bytes),

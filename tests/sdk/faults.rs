@@ -52,7 +52,7 @@ fn each_refusal_raises_the_sdks_own_error_with_our_numbers() {
         raised(&played, "too old", 400, 100, Some(2_804_003), false);
         raised(&played, "no value", 400, 100, Some(2_804_009), false);
         raised(&played, "malformed", 400, 100, Some(2_804_019), false);
-        raised(&played, "too large", 413, 1, None, false);
+        raised(&played, "too large", 413, 100, None, false);
         raised(&played, "nowhere", 404, 2_500, None, false);
         assert_eq!(played.step("good after all")["answer"]["events_received"], 1, "{played:#?}");
     }

@@ -35,8 +35,7 @@ const LONGEST_TEXT: usize = 1_024;
 /// The fields in which a key may be shown: Meta's own, and the gateway form's.
 const KEYS: [&str; 2] = ["access_token", "accessKey"];
 
-/// One request's body in whichever form it came.
-#[derive(Debug)]
+/// One request's body in whichever form it came. Holds keys and raw contact data, so it has no `Debug`.
 pub(super) enum Posted {
     /// A JSON object, not yet read but for its keys.
     Json(Bytes, Vec<String>),
@@ -44,8 +43,7 @@ pub(super) enum Posted {
     Form(Vec<(String, String)>),
 }
 
-/// What a request holds once its key is known to fit.
-#[derive(Debug)]
+/// What a request holds once its key is known to fit. Holds raw contact data, so it has no `Debug`.
 pub(super) struct Request {
     /// The events, each as it came.
     pub(super) events: Vec<Value>,
@@ -210,7 +208,8 @@ fn no_json() -> Refusal {
 }
 
 fn too_large() -> Refusal {
-    Refusal::new(413, "body_too_large", 1, "the request is too large; send fewer events at once")
+    // Not code 1, which clients take for trouble that passes.
+    Refusal::new(413, "body_too_large", 100, "(#100) the request is too large; send fewer events at once")
 }
 
 /// The keys of a JSON body; everything else is passed over without being kept.
@@ -233,5 +232,52 @@ impl Shown {
     fn keys(self) -> Vec<String> {
         let text = |key| if let Key::Text(text) = key { Some(text) } else { None };
         [self.access_token, self.access_key].into_iter().flatten().filter_map(text).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read_as(kind: &'static str, bytes: Vec<u8>) -> Result<Request, Refusal> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(read(&headers, Body::Whole(Bytes::from(bytes)), 10_000))?.request()
+    }
+
+    #[test]
+    fn fields_are_bounded_in_number_and_unknown_long_names_are_passed_over() {
+        let event = "data=%5B%7B%7D%5D";
+        let many = "a=1&".repeat(MOST_FIELDS);
+        assert_eq!(
+            read_as("application/x-www-form-urlencoded", format!("{many}{event}").into()).err().unwrap().reason,
+            "too_many_fields"
+        );
+        let long = format!("{}=1&{event}", "n".repeat(LONGEST_NAME + 1));
+        let request = read_as("application/x-www-form-urlencoded", long.into()).ok().unwrap();
+        assert_eq!((request.events.len(), request.fields.len()), (1, 0));
+    }
+
+    #[test]
+    fn events_that_are_texts_in_a_text_are_read_once_and_no_deeper() {
+        let twice = serde_json::json!({ "data": serde_json::json!([r#"{"a":1}"#]).to_string() }).to_string();
+        assert_eq!(read_as("", twice.into()).ok().unwrap().events, [serde_json::json!({ "a": 1 })]);
+        let deeper = serde_json::json!({ "data": [r#""{}""#] }).to_string();
+        assert_eq!(read_as("", deeper.into()).ok().unwrap().events, [serde_json::json!("{}")]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_reading_panic(
+            kind in prop::sample::select(vec!["", "application/json", "text/plain", "multipart/form-data; boundary=x", "multipart/form-data"]),
+            start in prop::sample::select(vec!["", "{\"data\":", "data=", "--x\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\n"]),
+            rest in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let _ = read_as(kind, [start.as_bytes(), &rest].concat());
+        }
     }
 }

@@ -2,6 +2,9 @@
 //! is Graph-shaped JSON whatever goes wrong. Nothing is half-taken: one bad event refuses the request and names its path.
 //! Must not know the tag.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use http::Method;
 use http::Response;
 use http::request::Parts;
@@ -11,8 +14,6 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 use uuid::Uuid;
-
-use bytes::Bytes;
 
 use crate::clock::UnixMillis;
 use crate::collect::Body;
@@ -142,18 +143,18 @@ fn admit<'a>(
     {
         return window.admit(now, settings.graph_per_minute).map_or_else(|rest| Err(too_often(rest)), |()| Ok(destination));
     }
+    room.caps.refused.admit(now, settings.graph_refused_per_minute).map_err(too_often)?;
     if settings.destinations.iter().any(|destination| destination.pixel_id != pixel && fits(destination)) {
         let refusal = Refusal::new(400, "unknown_pixel", 100, "unsupported post request: this key is for no such pixel id");
         return Err(Refusal { subcode: Some(33), ..refusal });
     }
-    room.caps.refused.admit(now, settings.graph_refused_per_minute).map_err(too_often)?;
     if settings.destinations.iter().all(|destination| destination.key.expose_secret().is_empty()) {
         return Err(Refusal::new(401, "key", 190, "invalid OAuth access token: no destination has a `key` in the configuration"));
     }
     Err(Refusal::new(401, "key", 190, "invalid OAuth access token: send the destination's `key` of the configuration"))
 }
 
-fn too_often(rest: std::time::Duration) -> Refusal {
+fn too_often(rest: Duration) -> Refusal {
     let refusal = Refusal::new(429, "rate", 4, "(#4) application request limit reached");
     Refusal { retry_after: Some(rest.as_secs().saturating_add(1)), ..refusal }
 }

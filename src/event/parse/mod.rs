@@ -95,6 +95,8 @@ pub fn parse(
     let optional = |key: &str| match object.get(key) {
         None | Some(Value::Null) => Ok(&empty),
         Some(Value::Object(fields)) => Ok(fields),
+        // An object without fields as PHP writes it.
+        Some(Value::Array(items)) if items.is_empty() => Ok(&empty),
         Some(_) => Err(parameter(&format!(".{key}"), "must be an object")),
     };
     let cleaned = user::clean(optional("user_data")?, settings);
@@ -283,6 +285,17 @@ mod tests {
         let custom = json!({ "value": "11.50", "currency": "usd", "order_id": "1001", "contents": [] });
         assert_eq!(event.custom_data, *custom.as_object().unwrap());
         assert_eq!((parsed.stripped, parsed.unusable), (0, 0));
+    }
+
+    #[test]
+    fn an_empty_list_is_an_object_without_fields_and_a_full_one_is_none() {
+        let lead = |key: &str, value: Value| {
+            let mut event = json!({ "event_name": "Lead", "action_source": "website", "event_time": 1_773_999_000 });
+            event[key] = value;
+            read(&event)
+        };
+        assert!(lead("custom_data", json!([])).is_ok() && lead("user_data", json!([])).is_ok());
+        assert_eq!(lead("custom_data", json!([1])).unwrap_err().path, "data[0].custom_data");
     }
 
     #[test]
