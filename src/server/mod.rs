@@ -6,6 +6,7 @@ pub mod admission;
 pub mod guard;
 pub mod listen;
 pub mod route;
+pub mod shown;
 pub mod watch;
 
 use std::net::Ipv4Addr;

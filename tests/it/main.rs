@@ -17,6 +17,7 @@ mod layers;
 mod licences;
 mod proxy;
 mod rules;
+mod shown;
 mod spool;
 mod tag;
 mod visitors;
