@@ -132,3 +132,17 @@ fn a_wrong_call_is_told_and_nothing_is_read() {
     assert_eq!((lines.len(), code), (0, 2));
     assert!(said.contains("/no/such/file: cannot be read"), "{said}");
 }
+
+#[test]
+fn the_examples_of_the_documentation_say_what_comes_out() {
+    for (page, command) in
+        [(include_str!("../../docs/facts.md"), "classify"), (include_str!("../../docs/normalisation.md"), "normalise")]
+    {
+        let (_, example) = page.split_once("```console\n$ echo '").unwrap();
+        let (line, rest) = example.split_once(&format!("' | clicksieve {command}\n")).unwrap();
+        let (expected, _) = rest.split_once("\n```").unwrap();
+        let (lines, code, said) = run(&[command], &[serde_json::from_str(line).unwrap()]);
+        assert_eq!((code, said.as_str()), (0, ""), "{command}");
+        assert_eq!(lines, [serde_json::from_str::<Value>(expected).unwrap()], "{command}");
+    }
+}
