@@ -15,6 +15,7 @@ use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use tokio::time::Instant;
 
+use crate::click::Scheme;
 use crate::proxy::Settings;
 use crate::proxy::client;
 use crate::proxy::shop::Known;
@@ -49,6 +50,7 @@ pub struct ConnectionState {
     slots: [AtomicU64; WAITS],
     known: ArcSwapOption<Known>,
     tunnelled: AtomicBool,
+    encrypted: AtomicBool,
     _held: Box<dyn Any + Send + Sync>,
 }
 
@@ -70,6 +72,7 @@ impl ConnectionState {
             slots: [const { AtomicU64::new(NONE) }; WAITS],
             known: ArcSwapOption::empty(),
             tunnelled: AtomicBool::new(false),
+            encrypted: AtomicBool::new(false),
             _held: held,
         }
     }
@@ -102,6 +105,16 @@ impl ConnectionState {
     /// Whether an upgrade was granted.
     pub fn is_tunnelled(&self) -> bool {
         self.tunnelled.load(Ordering::Relaxed)
+    }
+
+    /// The visitor has shaken hands with us: what is asked over the connection is asked by `https`.
+    pub fn encrypt(&self) {
+        self.encrypted.store(true, Ordering::Relaxed);
+    }
+
+    /// The scheme of what is asked over the connection itself.
+    pub fn scheme(&self) -> Scheme {
+        if self.encrypted.load(Ordering::Relaxed) { Scheme::Https } else { Scheme::Http }
     }
 
     /// Starts a wait unless it is running already.
