@@ -78,8 +78,11 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
     let (halt, ending) = watch::channel(false);
     let rooms = rooms::build(config, &engines, &metrics, &options.clock);
     let settings = server::Settings { tls: engines.tls.clone(), ..rooms::shop_settings(config) };
-    let shop = server::serve(&settings, &rooms.shop, &metrics, &ending)
-        .map_err(|source| StartError::Listen { address: config.listen, key: "listen", source })?;
+    let shop = server::serve(&settings, &rooms.shop, &metrics, &ending).map_err(|source| StartError::Listen {
+        address: config.listen,
+        key: "listen",
+        source,
+    })?;
     let redirect = redirect(config, &rooms.redirect, &ending)?;
     let graph = server::serve(&rooms::graph_settings(config), &rooms.graph, &Metrics::default(), &ending)
         .map_err(|source| StartError::Listen { address: config.graph_listen, key: "graph.listen", source })?;

@@ -255,7 +255,8 @@ mod tests {
 
     #[test]
     fn tls_needs_a_certificate_with_its_key() {
-        let config = parse("upstream: http://s:1\ntls: { certificates: [{ certificate: a.pem, key: /b.pem }], hsts: 180d }\n").unwrap();
+        let config =
+            parse("upstream: http://s:1\ntls: { certificates: [{ certificate: a.pem, key: /b.pem }], hsts: 180d }\n").unwrap();
         let tls = config.tls.unwrap();
         let files = Files { certificate: "/etc/clicksieve/a.pem".into(), key: "/b.pem".into() };
         assert_eq!((tls.certificates, tls.redirect, tls.hsts), (vec![files], None, Some(Duration::from_hours(180 * 24))));

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Context;
 use std::task::Poll;
 
 use http::header::STRICT_TRANSPORT_SECURITY;
@@ -32,7 +33,8 @@ use crate::telemetry::Metrics;
 pub(super) struct Counts {
     pub(super) accepted: Counter,
     pub(super) full: Counter,
-    malformed: Counter,
+    pub(super) malformed: Counter,
+    pub(super) resets: Counter,
     slow: Counter,
     handshakes: Handshakes,
 }
@@ -44,6 +46,7 @@ impl Counts {
             accepted: metrics.connections.clone(),
             full: refused("too_many_connections"),
             malformed: refused("malformed"),
+            resets: refused("too_many_resets"),
             slow: refused("head_stalled"),
             handshakes: Handshakes::new(metrics),
         }
@@ -74,7 +77,8 @@ impl Talk {
         };
         if let Some(stream) = greeted {
             self.connection.encrypt();
-            self.http1(Wire::Tls(stream)).await;
+            let wire = Wire::Tls(stream);
+            if wire.is_h2() { self.http2(wire).await } else { self.http1(wire).await }
         }
     }
 
@@ -98,18 +102,12 @@ impl Talk {
         });
         let mut http = protocol(&settings).serve_connection(io, service).with_upgrades();
         let mut timer = Timer::new();
-        let mut stopping = StopSignal::Unseen;
+        let mut stopping = StopSignal::new(&stop);
         let mut wake = stop.clone();
         let mut stopped = pin!(wake.wait_for(|stop| *stop));
         let ended = std::future::poll_fn(|context| {
-            // Asked once for the wake-up; later polls look at the flag alone.
-            if stopping == StopSignal::Unseen && stopped.as_mut().poll(context).is_ready()
-                || stopping == StopSignal::Awaited && stop.has_changed().unwrap_or(true)
-            {
-                stopping = StopSignal::Obeyed;
+            if stopping.came(context, stopped.as_mut()) {
                 Pin::new(&mut http).graceful_shutdown();
-            } else if stopping == StopSignal::Unseen {
-                stopping = StopSignal::Awaited;
             }
             timer.look(context, &connection);
             if [Wait::Idle, Wait::Head, Wait::Write].into_iter().any(|wait| connection.is_over(wait)) {
@@ -154,11 +152,33 @@ fn protocol(settings: &Settings) -> http1::Builder {
 }
 
 /// How far the stop signal has come to a connection.
+pub(super) struct StopSignal {
+    seen: Seen,
+    stop: watch::Receiver<bool>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum StopSignal {
-    Unseen,
+enum Seen {
+    Not,
     Awaited,
     Obeyed,
+}
+
+impl StopSignal {
+    pub(super) fn new(stop: &watch::Receiver<bool>) -> Self {
+        Self { seen: Seen::Not, stop: stop.clone() }
+    }
+
+    /// Whether it has come with this poll. `stopped` is asked once, for the wake-up; later polls look at the flag alone.
+    pub(super) fn came(&mut self, context: &mut Context<'_>, stopped: Pin<&mut impl Future>) -> bool {
+        let came = match self.seen {
+            Seen::Not => stopped.poll(context).is_ready(),
+            Seen::Awaited => self.stop.has_changed().unwrap_or(true),
+            Seen::Obeyed => false,
+        };
+        self.seen = if came || self.seen == Seen::Obeyed { Seen::Obeyed } else { Seen::Awaited };
+        came
+    }
 }
 
 /// How a connection ended.

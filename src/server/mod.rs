@@ -7,6 +7,7 @@ pub mod converse;
 pub mod guard;
 pub mod listen;
 pub mod route;
+pub mod streams;
 pub mod tls;
 pub mod watch;
 pub mod wire;
@@ -53,6 +54,8 @@ pub struct Settings {
     pub head_limit: usize,
     /// Connections that wait to be accepted, per thread.
     pub backlog: u32,
+    /// The bounds of HTTP/2, which a visitor may choose under TLS.
+    pub http2: streams::Limits,
     /// How long the body of a conversion event may take. Beacons are small; 10 s is generous.
     pub event_body: Duration,
 }
@@ -74,6 +77,7 @@ impl Default for Settings {
             fields: 100,
             head_limit: 64 * 1024,
             backlog: 1_024,
+            http2: streams::Limits::default(),
             event_body: Duration::from_secs(10),
         }
     }

@@ -138,7 +138,9 @@ impl Room {
     /// The rooms of one thread. An event's body may take `event_body`.
     pub fn new(door: Door, event_body: Duration) -> Self {
         let proxy = match &door {
-            Door::Shop(shop) | Door::Redirect(shop) => Some(Proxy::new(Arc::clone(&shop.proxy), Arc::clone(&shop.shop), shop.bypass.clone())),
+            Door::Shop(shop) | Door::Redirect(shop) => {
+                Some(Proxy::new(Arc::clone(&shop.proxy), Arc::clone(&shop.shop), shop.bypass.clone()))
+            }
             Door::Graph(_) => None,
         };
         Self { door, proxy, event_body }
