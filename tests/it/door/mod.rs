@@ -3,6 +3,7 @@
 
 mod certificates;
 mod handshake;
+mod http2;
 mod redirect;
 
 use std::net::SocketAddr;
@@ -133,12 +134,21 @@ impl Shop {
     }
 
     pub(crate) fn with(site: Site, change: impl FnOnce(&mut clicksieve::server::Settings)) -> Self {
+        Self::with_proxy(site, change, |_| {})
+    }
+
+    pub(crate) fn with_proxy(
+        site: Site,
+        change: impl FnOnce(&mut clicksieve::server::Settings),
+        change_proxy: impl FnOnce(&mut clicksieve::proxy::Settings),
+    ) -> Self {
         let authority = Authority::new();
         let files = authority.issues("shop", &["shop.example"]);
         let tls = Tls::new(loaded(&[files])).unwrap();
-        let front = Front::with(site.address, |server, _| {
+        let front = Front::with(site.address, |server, proxy| {
             server.tls = Some(tls.clone());
             change(server);
+            change_proxy(proxy);
         });
         Self { authority, site, front, tls }
     }
