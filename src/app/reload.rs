@@ -1,4 +1,4 @@
-//! Reload on SIGHUP, on a change on disk, and by the admin API: rules, lists and the bypass switch are swapped whole or
+//! Reload on SIGHUP, on a change on disk, and by the admin API: rules, lists, certificates and the bypass switch are swapped whole or
 //! stay as they were. Listeners, destinations and the state folder need a restart. Must not serve anything.
 
 use std::path::Path;
@@ -21,12 +21,14 @@ use crate::admin::Reloaded;
 use crate::app::rooms;
 use crate::app::state;
 use crate::app::state::Engines;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::facts::Knowledge;
 use crate::facts::Sources;
 use crate::fault::Fault;
 use crate::proxy::Bypass;
 use crate::rules::Policy;
+use crate::server::Tls;
 use crate::telemetry::Metrics;
 
 /// Editors write a file in several steps; a change counts once they have been still this long.
@@ -39,8 +41,10 @@ pub(super) struct Reloader {
     config: Mutex<Config>,
     policy: Arc<ArcSwap<Policy>>,
     sources: Arc<Sources>,
+    tls: Option<Tls>,
     bypass: Bypass,
     metrics: Metrics,
+    clock: Clock,
 }
 
 impl Reloader {
@@ -50,14 +54,17 @@ impl Reloader {
         engines: &Engines,
         bypass: Bypass,
         metrics: Metrics,
+        clock: Clock,
     ) -> Self {
         Self {
             config_path,
             config: Mutex::new(config.clone()),
             policy: Arc::clone(&engines.policy),
             sources: Arc::clone(&engines.sources),
+            tls: engines.tls.clone(),
             bypass,
             metrics,
+            clock,
         }
     }
 
@@ -93,7 +100,21 @@ impl Reloader {
             }
             Err(faults) => self.refused(&mut done, "lists", &faults),
         }
+        self.reload_certificates(&config, &mut done);
         done
+    }
+
+    /// Listeners need a restart, so a configuration that begins or ceases to name certificates changes nothing here.
+    fn reload_certificates(&self, config: &Config, done: &mut Reloaded) {
+        let Some(tls) = &self.tls else { return };
+        match state::certificates(config, self.clock.now()) {
+            Ok(Some(certificates)) => {
+                self.taken(done, "certificates", &format!("for {} names", certificates.names()));
+                tls.replace(certificates);
+            }
+            Ok(None) => {}
+            Err(faults) => self.refused(done, "certificates", &faults),
+        }
     }
 
     /// Reloads when a file changes. Folders are watched, since editors and Kubernetes replace files by renaming.
@@ -134,8 +155,10 @@ impl Reloader {
         let config = self.config.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // Events name absolute paths.
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let certificates = config.tls.iter().flat_map(|tls| &tls.certificates);
+        let pairs = certificates.flat_map(|files| [&files.certificate, &files.key]);
         Files {
-            single: config.rules.iter().chain(&self.config_path).map(absolute).collect(),
+            single: config.rules.iter().chain(&self.config_path).chain(pairs).map(absolute).collect(),
             data: config.data.as_ref().map(absolute),
         }
     }

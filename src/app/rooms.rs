@@ -26,6 +26,7 @@ use crate::telemetry::Metrics;
 /// The rooms, ready to be served.
 pub(super) struct Rooms {
     pub(super) shop: Door,
+    pub(super) redirect: Door,
     pub(super) graph: Door,
     pub(super) bypass: Bypass,
     pub(super) delivery: Option<Delivery>,
@@ -78,7 +79,8 @@ pub(super) fn build(config: &Config, engines: &Engines, metrics: &Metrics, clock
         slow: collect::head_stalled(),
         body_limit: 4 * 1024 * 1024,
     };
-    Rooms { shop: Door::Shop(shop), graph: Door::Graph(graph), bypass, delivery: delivery(config, engines, metrics, clock) }
+    let delivery = delivery(config, engines, metrics, clock);
+    Rooms { redirect: Door::Redirect(shop.clone()), shop: Door::Shop(shop), graph: Door::Graph(graph), bypass, delivery }
 }
 
 fn collector(config: &Config, engines: &Engines, metrics: &Metrics, clock: &Clock) -> Collector {
@@ -160,6 +162,7 @@ pub(super) fn shop_settings(config: &Config) -> server::Settings {
         idle: config.deadlines.idle,
         write: config.deadlines.body,
         grace: config.deadlines.grace,
+        hsts: config.tls.as_ref().and_then(|tls| tls.hsts).map(server::hsts),
         ..usual
     }
 }

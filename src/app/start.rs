@@ -28,6 +28,7 @@ use crate::delivery;
 use crate::delivery::Delivery;
 use crate::ledger::Filter;
 use crate::server;
+use crate::server::Door;
 use crate::telemetry::Metrics;
 use crate::verdict::Mode;
 
@@ -55,6 +56,7 @@ pub struct Running {
     shop: SocketAddr,
     graph: SocketAddr,
     admin: SocketAddr,
+    redirect: Option<SocketAddr>,
     mode: Mode,
     reloader: Arc<Reloader>,
     ready: Arc<AtomicBool>,
@@ -69,17 +71,23 @@ pub struct Running {
 pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
     // Another part of the process may have installed it already; there is only one provider to choose from.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let engines = Engines::open(config)?;
+    let engines = Engines::open(config, options.clock.now())?;
     let admin_token = state::admin_token(config)?;
     let side = side_runtime()?;
     let metrics = Metrics::default();
     let (halt, ending) = watch::channel(false);
     let rooms = rooms::build(config, &engines, &metrics, &options.clock);
-    let shop = server::serve(&rooms::shop_settings(config), &rooms.shop, &metrics, &ending)
-        .map_err(|source| StartError::Listen { address: config.listen, key: "listen", source })?;
+    let settings = server::Settings { tls: engines.tls.clone(), ..rooms::shop_settings(config) };
+    let shop = server::serve(&settings, &rooms.shop, &metrics, &ending).map_err(|source| StartError::Listen {
+        address: config.listen,
+        key: "listen",
+        source,
+    })?;
+    let redirect = redirect(config, &rooms.redirect, &ending)?;
     let graph = server::serve(&rooms::graph_settings(config), &rooms.graph, &Metrics::default(), &ending)
         .map_err(|source| StartError::Listen { address: config.graph_listen, key: "graph.listen", source })?;
-    let reloader = Arc::new(Reloader::new(config, options.config_path, &engines, rooms.bypass, metrics.clone()));
+    let (clock, path) = (options.clock.clone(), options.config_path);
+    let reloader = Arc::new(Reloader::new(config, path, &engines, rooms.bypass, metrics.clone(), clock));
     let ready = Arc::new(AtomicBool::new(true));
     let admin = Admin::new(
         admin::Settings { token: admin_token, hosts: config.admin_hosts.clone() },
@@ -111,11 +119,21 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
         reloader,
         ready,
         stop: halt,
-        doors: vec![shop, graph],
+        redirect: redirect.as_ref().map(server::Running::address),
+        doors: [shop, graph].into_iter().chain(redirect).collect(),
         errands,
         engines: Some(engines),
         side: Some(side),
     })
+}
+
+/// The listener that sends plain HTTP to `https`, where one is wanted.
+fn redirect(config: &Config, door: &Door, ending: &watch::Receiver<bool>) -> Result<Option<server::Running>, StartError> {
+    let Some(address) = config.tls.as_ref().and_then(|tls| tls.redirect) else { return Ok(None) };
+    let settings = server::Settings { address, cores: 1, hsts: None, ..rooms::shop_settings(config) };
+    // Its connections are not the shop's, so they are counted apart from the shop's.
+    let running = server::serve(&settings, door, &Metrics::default(), ending);
+    running.map(Some).map_err(|source| StartError::Listen { address, key: "tls.redirect", source })
 }
 
 fn side_runtime() -> Result<Runtime, StartError> {
@@ -192,6 +210,11 @@ impl Running {
         self.admin
     }
 
+    /// Where plain HTTP is sent to `https`.
+    pub fn redirect(&self) -> Option<SocketAddr> {
+        self.redirect
+    }
+
     /// The newest decision records, newest first, up to the last decision taken. Blocks until they are written.
     pub fn records(&self) -> Vec<Value> {
         let all = Filter { limit: 1_000, ..Filter::default() };
@@ -202,7 +225,7 @@ impl Running {
         self.engines.as_ref().map(newest).unwrap_or_default()
     }
 
-    /// Reloads rules, lists and the bypass switch, as SIGHUP does.
+    /// Reloads rules, lists, certificates and the bypass switch, as SIGHUP does.
     pub fn reload(&self) -> admin::Reloaded {
         self.reloader.reload()
     }

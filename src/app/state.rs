@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use secrecy::SecretString;
 
 use crate::app::StartError;
+use crate::clock::UnixMillis;
 use crate::config::Config;
 use crate::facts;
 use crate::facts::Knowledge;
@@ -21,6 +22,8 @@ use crate::ledger;
 use crate::ledger::Ledger;
 use crate::rules::Policy;
 use crate::seal::Keys;
+use crate::server::Tls;
+use crate::server::tls::certificates::Certificates;
 use crate::spool;
 use crate::spool::Spool;
 use crate::visits;
@@ -35,20 +38,26 @@ pub(super) struct Engines {
     pub(super) spool: Spool,
     pub(super) ledger: Ledger,
     pub(super) keys: Arc<Keys>,
+    pub(super) tls: Option<Tls>,
 }
 
 impl Engines {
     /// Loads rules and lists (all faults at once), then opens the state folder.
-    pub(super) fn open(config: &Config) -> Result<Self, StartError> {
+    pub(super) fn open(config: &Config, now: UnixMillis) -> Result<Self, StartError> {
         let facts = facts_settings(config);
-        let (policy, knowledge) = (policy(config), Knowledge::load(&facts));
-        let (policy, knowledge) = match (policy, knowledge) {
-            (Ok(policy), Ok(knowledge)) => (policy, knowledge),
-            (policy, knowledge) => {
-                let faults = policy.err().into_iter().chain(knowledge.err()).flatten().collect();
+        let (policy, knowledge, certificates) = (policy(config), Knowledge::load(&facts), certificates(config, now));
+        let (policy, knowledge, certificates) = match (policy, knowledge, certificates) {
+            (Ok(policy), Ok(knowledge), Ok(certificates)) => (policy, knowledge, certificates),
+            (policy, knowledge, certificates) => {
+                let faults = policy.err().into_iter().chain(knowledge.err()).chain(certificates.err()).flatten().collect();
                 return Err(StartError::Faults(faults));
             }
         };
+        let tls = certificates.map(Tls::new).transpose().map_err(|error| StartError::State {
+            what: "TLS".to_owned(),
+            reason: error.to_string(),
+            hint: "the system may be out of random numbers".to_owned(),
+        })?;
         let state = &config.state;
         // Nobody else's business, whatever the umask says.
         DirBuilder::new().recursive(true).mode(0o700).create(state).map_err(|error| opened(state, &error))?;
@@ -76,6 +85,7 @@ impl Engines {
             spool,
             ledger: Ledger::open(&ledger).map_err(|error| opened(&state.join("records.jsonl"), &error))?,
             keys: Arc::new(keys),
+            tls,
         })
     }
 }
@@ -97,6 +107,16 @@ impl Engines {
 /// The rules a configuration names, or the shipped ones.
 pub(super) fn policy(config: &Config) -> Result<Policy, Vec<Fault>> {
     config.rules.as_deref().map_or_else(|| Ok(Policy::shipped()), Policy::load)
+}
+
+/// The certificates a configuration names, if it names any; what is doubtful about them is logged.
+pub(super) fn certificates(config: &Config, now: UnixMillis) -> Result<Option<Certificates>, Vec<Fault>> {
+    let Some(tls) = &config.tls else { return Ok(None) };
+    let certificates = Certificates::load(&tls.certificates, now)?;
+    for fault in certificates.warnings() {
+        tracing::warn!(%fault, "certificate");
+    }
+    Ok(Some(certificates))
 }
 
 /// The settings of the facts engine.

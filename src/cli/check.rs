@@ -6,9 +6,11 @@ use std::path::PathBuf;
 
 use crate::cli::Ended;
 use crate::cli::say;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::rules::Policy;
+use crate::server::tls::certificates::Certificates;
 
 /// Checks files; all faults of all files.
 pub(super) fn check(files: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) -> Ended {
@@ -42,10 +44,16 @@ fn file_faults(file: &Path) -> Result<(String, Vec<Fault>), Vec<Fault>> {
     }
     // Secrets need not be set where a file is only checked.
     let config = Config::load(file, &|_| Some("checked".to_owned()))?;
-    if let Some(rules) = &config.rules {
-        checked(rules)?;
+    let rules = config.rules.as_deref().map(checked).transpose();
+    let files = config.tls.iter().flat_map(|tls| tls.certificates.iter().cloned()).collect::<Vec<_>>();
+    let certificates = if files.is_empty() { Ok(None) } else { Certificates::load(&files, Clock::system().now()).map(Some) };
+    match (rules, certificates) {
+        (Ok(_), Ok(certificates)) => {
+            let warnings = certificates.map(|certificates| certificates.warnings().to_vec()).unwrap_or_default();
+            Ok(("configuration".to_owned(), warnings))
+        }
+        (rules, certificates) => Err(rules.err().into_iter().chain(certificates.err()).flatten().collect()),
     }
-    Ok(("configuration".to_owned(), Vec::new()))
 }
 
 /// A rule file that loads and whose cases hold.

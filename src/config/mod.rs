@@ -19,6 +19,7 @@ use crate::fault::Fault;
 use crate::proxy::CookieDomain;
 use crate::proxy::HostField;
 use crate::proxy::Origin;
+use crate::server::tls::certificates::Files;
 use crate::verdict::Mode;
 
 /// Where the value of an environment variable comes from.
@@ -31,6 +32,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The site behind us.
     pub upstream: Origin,
+    /// TLS at the shop's listener; `None` for plain HTTP.
+    pub tls: Option<Tls>,
     /// How far verdicts reach.
     pub mode: Mode,
     /// Where keys, spool, visits and records are kept.
@@ -77,6 +80,17 @@ pub struct Config {
     pub limits: Limits,
     /// What is plainly proxied.
     pub bypass: Bypass,
+}
+
+/// TLS at the shop's listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Where certificates and keys are; the first is for clients that name no host or an unknown one.
+    pub certificates: Vec<Files>,
+    /// A listener that sends plain HTTP to `https`.
+    pub redirect: Option<SocketAddr>,
+    /// For how long browsers are told to ask by `https` only.
+    pub hsts: Option<Duration>,
 }
 
 /// One dataset that events go to.
@@ -237,6 +251,20 @@ mod tests {
         let environment = |name: &str| Some(format!("{name}-value"));
         let config = Config::parse("README.md", text.as_bytes(), Path::new("/x"), &environment).unwrap();
         assert_eq!((config.mode, config.destinations.len()), (Mode::Observe, 1));
+    }
+
+    #[test]
+    fn tls_needs_a_certificate_with_its_key() {
+        let config =
+            parse("upstream: http://s:1\ntls: { certificates: [{ certificate: a.pem, key: /b.pem }], hsts: 180d }\n").unwrap();
+        let tls = config.tls.unwrap();
+        let files = Files { certificate: "/etc/clicksieve/a.pem".into(), key: "/b.pem".into() };
+        assert_eq!((tls.certificates, tls.redirect, tls.hsts), (vec![files], None, Some(Duration::from_hours(180 * 24))));
+        let found = faults("upstream: http://s:1\ntls:\n  certificates:\n    - certificate: a.pem\n      kee: b.pem\n");
+        assert!(found.iter().any(|fault| fault.contains("unknown field `kee`")), "{found:?}");
+        assert!(found.iter().any(|fault| fault.contains("`key` is missing")), "{found:?}");
+        let found = faults("upstream: http://s:1\ntls: { redirect: \"0.0.0.0:80\" }\n");
+        assert!(found[0].contains("`tls` has no certificate"), "{found:?}");
     }
 
     #[test]

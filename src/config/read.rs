@@ -14,6 +14,7 @@ use crate::config::Destination;
 use crate::config::Environment;
 use crate::config::Limits;
 use crate::config::Records;
+use crate::config::Tls;
 use crate::config::secret::Secrets;
 use crate::config::value;
 use crate::event::user::Forms;
@@ -21,6 +22,7 @@ use crate::fault::Fault;
 use crate::proxy::CookieDomain;
 use crate::proxy::HostField;
 use crate::proxy::Origin;
+use crate::server::tls::certificates::Files;
 use crate::verdict::Mode;
 use crate::yaml;
 use crate::yaml::Faults;
@@ -42,6 +44,7 @@ pub(super) fn config(name: &str, bytes: &[u8], folder: &Path, environment: Envir
     let config = Config {
         listen: value::listener(&file, "listen").unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080))),
         upstream,
+        tls: tls(&file, folder),
         mode: value::word(&file, "mode", &[("observe", Mode::Observe), ("warn", Mode::Warn), ("strict", Mode::Strict)])
             .unwrap_or_default(),
         state: folder.join(file.text("state").unwrap_or_else(|| "state".to_owned())),
@@ -161,6 +164,33 @@ fn version(text: &str) -> Option<String> {
     let (major, minor) = text.strip_prefix('v')?.split_once('.')?;
     let number = |part: &str| part.parse::<u16>().is_ok();
     (number(major) && number(minor)).then(|| text.to_owned())
+}
+
+fn tls(file: &Section<'_>, folder: &Path) -> Option<Tls> {
+    let node = file.node("tls")?;
+    let section = file.section("tls");
+    let certificates: Vec<Files> =
+        section.list("certificates").iter().filter_map(|item| certificate(item, &section, folder)).collect();
+    if section.list("certificates").is_empty() {
+        let hint = "certificates: [{ certificate: fullchain.pem, key: privkey.pem }]".to_owned();
+        section.faults().at(node, "`tls` has no certificate", Some(hint));
+    }
+    let (redirect, hsts) = (value::listener(&section, "redirect"), section.duration("hsts"));
+    section.finish();
+    Some(Tls { certificates, redirect, hsts })
+}
+
+fn certificate(item: &Node, above: &Section<'_>, folder: &Path) -> Option<Files> {
+    let section = Section::of(item, above.faults());
+    let path = |key: &'static str| {
+        if section.node(key).is_none() {
+            section.faults().at(item, format!("`{key}` is missing"), None);
+        }
+        section.text(key).map(|path| folder.join(path))
+    };
+    let files = path("certificate").zip(path("key"));
+    section.finish();
+    files.map(|(certificate, key)| Files { certificate, key })
 }
 
 fn records(section: &Section<'_>) -> Records {

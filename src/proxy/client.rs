@@ -27,9 +27,10 @@ impl Client {
     /// Finds the client of a request that came over `connection`.
     pub fn find(connection: &ConnectionState, headers: &HeaderMap, trusted: &[IpNetwork]) -> Self {
         if !connection.is_trusted() {
-            return Self { address: Some(connection.peer()), scheme: Scheme::Http };
+            return Self { address: Some(connection.peer()), scheme: connection.scheme() };
         }
-        Self { address: walk(headers, trusted, connection.peer()), scheme: scheme(headers) }
+        let scheme = scheme(headers).unwrap_or_else(|| connection.scheme());
+        Self { address: walk(headers, trusted, connection.peer()), scheme }
     }
 }
 
@@ -69,10 +70,10 @@ fn address(hop: &[u8]) -> Option<IpAddr> {
 }
 
 /// The last `X-Forwarded-Proto`: the one the nearest proxy vouches for.
-fn scheme(headers: &HeaderMap) -> Scheme {
-    let last = headers.get_all("x-forwarded-proto").iter().next_back();
-    let word = last.and_then(|line| line.as_bytes().rsplit(|byte| *byte == b',').next()).unwrap_or_default();
-    if word.trim_ascii().eq_ignore_ascii_case(b"https") { Scheme::Https } else { Scheme::Http }
+fn scheme(headers: &HeaderMap) -> Option<Scheme> {
+    let last = headers.get_all("x-forwarded-proto").iter().next_back()?;
+    let word = last.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
+    Some(if word.trim_ascii().eq_ignore_ascii_case(b"https") { Scheme::Https } else { Scheme::Http })
 }
 
 #[cfg(test)]
@@ -112,6 +113,19 @@ mod tests {
         assert_eq!(address_of("10.0.0.1", &[("x-forwarded-for", "203.0.113.9:5511")]).as_deref(), Some("203.0.113.9"));
         assert_eq!(address_of("10.0.0.1", &[("x-forwarded-for", "[2001:db8::1]:5511")]).as_deref(), Some("2001:db8::1"));
         assert_eq!(address_of("10.0.0.1", &[("x-forwarded-for", "\"[2001:db8::1]\"")]).as_deref(), Some("2001:db8::1"));
+    }
+
+    #[test]
+    fn over_our_own_tls_it_is_https_unless_a_trusted_proxy_says_otherwise() {
+        let settings = Settings { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Settings::default() };
+        let scheme = |peer: &str, said: Option<&str>| {
+            let connection = ConnectionState::new(SocketAddr::new(peer.parse().unwrap(), 1), &settings, Box::new(()));
+            connection.encrypt();
+            let headers = said.map(|said| (http::HeaderName::from_static("x-forwarded-proto"), said.parse().unwrap()));
+            Client::find(&connection, &headers.into_iter().collect(), &settings.trusted_proxies).scheme
+        };
+        assert_eq!((scheme("192.0.2.1", None), scheme("192.0.2.1", Some("http"))), (Scheme::Https, Scheme::Https));
+        assert_eq!((scheme("10.0.0.1", None), scheme("10.0.0.1", Some("http"))), (Scheme::Https, Scheme::Http));
     }
 
     #[test]

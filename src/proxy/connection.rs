@@ -6,6 +6,7 @@ use std::any::Any;
 use std::fmt;
 use std::net::IpAddr;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -15,6 +16,7 @@ use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use tokio::time::Instant;
 
+use crate::click::Scheme;
 use crate::proxy::Settings;
 use crate::proxy::client;
 use crate::proxy::shop::Known;
@@ -49,6 +51,9 @@ pub struct ConnectionState {
     slots: [AtomicU64; WAITS],
     known: ArcSwapOption<Known>,
     tunnelled: AtomicBool,
+    encrypted: AtomicBool,
+    /// The connection that a stream belongs to.
+    above: Option<Arc<Self>>,
     _held: Box<dyn Any + Send + Sync>,
 }
 
@@ -70,13 +75,33 @@ impl ConnectionState {
             slots: [const { AtomicU64::new(NONE) }; WAITS],
             known: ArcSwapOption::empty(),
             tunnelled: AtomicBool::new(false),
+            encrypted: AtomicBool::new(false),
+            above: None,
             _held: held,
+        }
+    }
+
+    /// One stream of an HTTP/2 connection: its waits are its own, so that streams neither hold up nor cover each other;
+    /// everything else is the connection's, which stays open for as long.
+    #[must_use]
+    pub fn stream(self: &Arc<Self>) -> Self {
+        Self {
+            peer: self.peer,
+            trusted: self.trusted,
+            peer_value: self.peer_value.clone(),
+            opened: self.opened,
+            slots: [const { AtomicU64::new(NONE) }; WAITS],
+            known: ArcSwapOption::empty(),
+            tunnelled: AtomicBool::new(false),
+            encrypted: AtomicBool::new(self.encrypted.load(Ordering::Relaxed)),
+            above: Some(Arc::clone(self)),
+            _held: Box::new(()),
         }
     }
 
     /// What the site was last told of the client, for requests that are no page views.
     pub fn known(&self) -> &ArcSwapOption<Known> {
-        &self.known
+        self.above.as_ref().map_or(&self.known, |above| above.known())
     }
 
     /// The address of the TCP peer; a mapped IPv4 address is given as IPv4.
@@ -102,6 +127,16 @@ impl ConnectionState {
     /// Whether an upgrade was granted.
     pub fn is_tunnelled(&self) -> bool {
         self.tunnelled.load(Ordering::Relaxed)
+    }
+
+    /// The visitor has shaken hands with us: what is asked over the connection is asked by `https`.
+    pub fn encrypt(&self) {
+        self.encrypted.store(true, Ordering::Relaxed);
+    }
+
+    /// The scheme of what is asked over the connection itself.
+    pub fn scheme(&self) -> Scheme {
+        if self.encrypted.load(Ordering::Relaxed) { Scheme::Https } else { Scheme::Http }
     }
 
     /// Starts a wait unless it is running already.
@@ -187,6 +222,18 @@ mod tests {
             state.look();
         }
         assert!(state.is_waiting(Wait::Idle) && !state.is_over(Wait::Idle));
+    }
+
+    #[test]
+    fn a_stream_waits_by_itself_and_knows_what_its_connection_knows() {
+        let connection = Arc::new(state());
+        connection.encrypt();
+        let stream = connection.stream();
+        connection.begin(Wait::Write, Duration::from_mins(1));
+        stream.begin(Wait::Answer, Duration::from_mins(1));
+        assert!(!stream.is_waiting(Wait::Write) && !connection.is_waiting(Wait::Answer));
+        assert_eq!((stream.scheme(), stream.peer()), (Scheme::Https, connection.peer()));
+        assert!(std::ptr::eq(stream.known(), connection.known()));
     }
 
     #[test]

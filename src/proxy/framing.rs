@@ -5,6 +5,7 @@ use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
 use http::Uri;
+use http::Version;
 use http::header;
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -23,12 +24,42 @@ pub fn check(head: &mut Parts, target_limit: usize) -> Result<(), Kind> {
     if head.method == Method::TRACE {
         return Err(Kind::MethodRefused);
     }
+    if head.version == Version::HTTP_2 {
+        check_http2(head)?;
+    }
     check_body(&head.headers)?;
     check_host(&head.headers)?;
     if head.uri.path_and_query().is_some_and(|target| target.as_str().len() > target_limit) {
         return Err(Kind::TargetTooLong);
     }
     if head.uri.authority().is_some() { take_authority(head) } else { check_path(&head.uri, &head.method) }
+}
+
+/// Turns a head of HTTP/2 into one that says the same in HTTP/1.1 (RFC 9113 section 8): `:authority` becomes the `Host`,
+/// crumbs of cookies become one field. What belongs to connections of HTTP/1.1 has no place in it.
+fn check_http2(head: &mut Parts) -> Result<(), Kind> {
+    const CONNECTION: [header::HeaderName; 4] =
+        [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::HeaderName::from_static("keep-alive")];
+    if CONNECTION.iter().any(|name| head.headers.contains_key(name)) {
+        return Err(Kind::BadRequest);
+    }
+    if let Some(authority) = head.uri.authority().map(http::uri::Authority::as_str) {
+        match head.headers.get(header::HOST) {
+            Some(host) if !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()) => return Err(Kind::BadRequest),
+            Some(_) => {}
+            None => {
+                let host = HeaderValue::from_str(authority).map_err(|_| Kind::BadRequest)?;
+                head.headers.insert(header::HOST, host);
+            }
+        }
+    }
+    let mut crumbs = head.headers.get_all(header::COOKIE).iter();
+    if let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) {
+        let all: Vec<&[u8]> = [first, second].into_iter().chain(crumbs).map(HeaderValue::as_bytes).collect();
+        let whole = HeaderValue::from_bytes(&all.join(&b"; "[..])).map_err(|_| Kind::BadRequest)?;
+        head.headers.insert(header::COOKIE, whole);
+    }
+    Ok(())
 }
 
 fn check_body(headers: &HeaderMap) -> Result<(), Kind> {
@@ -136,6 +167,41 @@ mod tests {
         assert_eq!(checked("GET", "http://b.example", &[("host", "a")]), Ok(("/".into(), "b.example".into())));
         assert_eq!(checked("GET", "ftp://b.example/", &[("host", "a")]), Err(Kind::BadRequest));
         assert_eq!(checked("GET", "http://u@b.example/", &[("host", "a")]), Err(Kind::BadRequest));
+    }
+
+    fn checked2(target: &str, fields: &[(&'static str, &'static str)]) -> Result<HeaderMap, Kind> {
+        let request = http::Request::builder().version(Version::HTTP_2).uri(target);
+        let mut head = request.body(()).unwrap().into_parts().0;
+        for (name, value) in fields {
+            head.headers.append(*name, HeaderValue::from_static(value));
+        }
+        check(&mut head, 100).map(|()| head.headers)
+    }
+
+    #[test]
+    fn the_authority_of_http2_is_the_host_unless_another_is_named() {
+        assert_eq!(checked2("https://b.example/x", &[]).unwrap()["host"], "b.example");
+        assert_eq!(checked2("https://b.example/x", &[("host", "B.example")]).unwrap()["host"], "b.example");
+        assert_eq!(checked2("https://b.example/x", &[("host", "a.example")]), Err(Kind::BadRequest));
+        assert_eq!(checked2("https://u@b.example/x", &[]), Err(Kind::BadRequest));
+        assert_eq!(checked2("/x", &[]), Err(Kind::BadRequest));
+        assert_eq!(checked2("/x", &[("host", "a.example")]).unwrap()["host"], "a.example");
+    }
+
+    #[test]
+    fn crumbs_of_cookies_become_one_field() {
+        let headers = checked2("https://b.example/", &[("cookie", "a=1"), ("cookie", "b=2; c=3"), ("cookie", "d=4")]).unwrap();
+        let cookies: Vec<&HeaderValue> = headers.get_all("cookie").iter().collect();
+        assert_eq!(cookies, ["a=1; b=2; c=3; d=4"]);
+    }
+
+    #[test]
+    fn fields_of_http1_connections_have_no_place_in_http2() {
+        for (name, value) in
+            [("connection", "close"), ("transfer-encoding", "chunked"), ("upgrade", "websocket"), ("keep-alive", "5")]
+        {
+            assert_eq!(checked2("https://b.example/", &[(name, value)]), Err(Kind::BadRequest), "{name}");
+        }
     }
 
     #[test]

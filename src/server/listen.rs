@@ -1,22 +1,16 @@
 //! Threads, listeners and connections. Each thread has a runtime, a listener on the shared port and a room of its own;
 //! nothing but the book of open connections is shared. Must not know what a request asks.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::sync_channel;
-use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use prometheus_client::metrics::counter::Counter;
 use tokio::net::TcpListener;
 use tokio::net::TcpSocket;
 use tokio::sync::watch;
@@ -24,16 +18,15 @@ use tokio::task::LocalSet;
 
 use crate::proxy;
 use crate::proxy::ConnectionState;
-use crate::proxy::connection::Wait;
 use crate::server::Door;
 use crate::server::Settings;
 use crate::server::admission::Admission;
 use crate::server::admission::Ticket;
+use crate::server::converse::Counts;
+use crate::server::converse::Talk;
 use crate::server::route::Room;
-use crate::server::watch::Resting;
-use crate::server::watch::Timer;
-use crate::server::watch::Watched;
 use crate::server::watch::scratch;
+use crate::server::wire::Raw;
 use crate::telemetry::Metrics;
 
 /// How long a thread rests when no connection can be accepted, as when files have run out.
@@ -78,7 +71,7 @@ pub fn serve(settings: &Settings, door: &Door, metrics: &Metrics, stop: &watch::
         let post = Post {
             settings: settings.clone(),
             proxy: match door {
-                Door::Shop(front) => Arc::clone(&front.proxy),
+                Door::Shop(front) | Door::Redirect(front) => Arc::clone(&front.proxy),
                 Door::Graph(_) => Arc::default(),
             },
             door: door.clone(),
@@ -112,27 +105,6 @@ struct Post {
     admission: Admission,
     counts: Counts,
     stop: watch::Receiver<bool>,
-}
-
-/// What the door counts by itself: what it refuses never reaches a room.
-#[derive(Clone, Debug)]
-struct Counts {
-    accepted: Counter,
-    full: Counter,
-    malformed: Counter,
-    slow: Counter,
-}
-
-impl Counts {
-    fn new(metrics: &Metrics) -> Self {
-        let refused = |kind| metrics.errors.with(&[("kind", kind)]);
-        Self {
-            accepted: metrics.connections.clone(),
-            full: refused("too_many_connections"),
-            malformed: refused("malformed"),
-            slow: refused("head_stalled"),
-        }
-    }
 }
 
 impl Post {
@@ -180,14 +152,16 @@ impl Post {
                     let connection = Arc::new(ConnectionState::new(peer, &self.proxy, Box::new(held)));
                     // Without it the end of an answer may wait for an acknowledgement; a failure costs time, not correctness.
                     let _ = stream.set_nodelay(true);
-                    let io = Watched::new(stream, Arc::clone(&connection), &self.settings, Arc::clone(&shared));
-                    tokio::task::spawn_local(converse(
-                        io,
+                    let raw = Raw::new(stream, Arc::clone(&connection), self.settings.write);
+                    let talk = Talk {
                         connection,
-                        Rc::clone(&room),
-                        self.settings.clone(),
-                        (self.stop.clone(), self.counts.clone()),
-                    ));
+                        room: Rc::clone(&room),
+                        settings: self.settings.clone(),
+                        scratch: Arc::clone(&shared),
+                        stop: self.stop.clone(),
+                        counts: self.counts.clone(),
+                    };
+                    tokio::task::spawn_local(talk.begin(raw));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "connection not accepted");
@@ -200,93 +174,4 @@ impl Post {
             tracing::warn!("connections cut at the end of the grace");
         }
     }
-}
-
-/// One connection, from its first byte to its last.
-async fn converse(
-    io: Watched,
-    connection: Arc<ConnectionState>,
-    room: Rc<Room>,
-    settings: Settings,
-    (stop, counts): (watch::Receiver<bool>, Counts),
-) {
-    connection.begin(Wait::Head, settings.head);
-    let idle = settings.idle;
-    let service = service_fn(|request| {
-        let (room, connection) = (Rc::clone(&room), Arc::clone(&connection));
-        connection.end(Wait::Head);
-        connection.end(Wait::Idle);
-        async move {
-            let response = room.answer(&connection, request).await;
-            Ok::<_, Infallible>(response.map(|body| Resting::new(body, connection, idle)))
-        }
-    });
-    let mut http = protocol(&settings).serve_connection(io, service).with_upgrades();
-    let mut timer = Timer::new();
-    let mut stopping = StopSignal::Unseen;
-    let mut wake = stop.clone();
-    let mut stopped = pin!(wake.wait_for(|stop| *stop));
-    let ended = std::future::poll_fn(|context| {
-        // Asked once for the wake-up; later polls look at the flag alone.
-        if stopping == StopSignal::Unseen && stopped.as_mut().poll(context).is_ready()
-            || stopping == StopSignal::Awaited && stop.has_changed().unwrap_or(true)
-        {
-            stopping = StopSignal::Obeyed;
-            Pin::new(&mut http).graceful_shutdown();
-        } else if stopping == StopSignal::Unseen {
-            stopping = StopSignal::Awaited;
-        }
-        timer.look(context, &connection);
-        if [Wait::Idle, Wait::Head, Wait::Write].into_iter().any(|wait| connection.is_over(wait)) {
-            return Poll::Ready(Ended::Late);
-        }
-        if let Poll::Ready(outcome) = Pin::new(&mut http).poll(context) {
-            return Poll::Ready(Ended::Done(outcome));
-        }
-        timer.set(context, &connection);
-        Poll::Pending
-    })
-    .await;
-    match ended {
-        Ended::Done(Err(error)) => {
-            if error.is_parse() {
-                counts.malformed.inc();
-            }
-            tracing::debug!(%error, "connection ended");
-        }
-        Ended::Late if connection.is_over(Wait::Head) => {
-            if let Some(parts) = http.into_parts().filter(|parts| !parts.read_buf.is_empty()) {
-                counts.slow.inc();
-                let _ = parts.io.stream().try_write(room.door().slow());
-            }
-        }
-        Ended::Done(Ok(())) | Ended::Late => {}
-    }
-}
-
-/// HTTP/1.1 within the door's bounds.
-fn protocol(settings: &Settings) -> http1::Builder {
-    let mut protocol = http1::Builder::new();
-    protocol
-        .max_headers(settings.fields)
-        .max_header_size(settings.head_limit)
-        .max_buf_size(settings.head_limit)
-        .half_close(false);
-    // The waits of the connection are looked at by its own timer, which costs a request nothing.
-    protocol.header_read_timeout(None);
-    protocol
-}
-
-/// How far the stop signal has come to a connection.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum StopSignal {
-    Unseen,
-    Awaited,
-    Obeyed,
-}
-
-/// How a connection ended.
-enum Ended {
-    Done(hyper::Result<()>),
-    Late,
 }

@@ -3,19 +3,26 @@
 //! answers finish. Must not know what the rooms do.
 
 pub mod admission;
+pub mod converse;
 pub mod guard;
 pub mod listen;
 pub mod route;
 pub mod shown;
+pub mod streams;
+pub mod tls;
 pub mod watch;
+pub mod wire;
 
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 pub use crate::server::listen::Running;
 pub use crate::server::listen::serve;
 pub use crate::server::route::Door;
+pub use crate::server::tls::Tls;
 
 /// What the door can be told.
 #[derive(Clone, Debug)]
@@ -28,6 +35,12 @@ pub struct Settings {
     pub connections: usize,
     /// Connections of one address (of one /64 for IPv6); loopback has no such limit, as a proxy in front comes from there.
     pub per_address: usize,
+    /// TLS; `None` for plain HTTP.
+    pub tls: Option<Tls>,
+    /// How long a TLS handshake may take. 10 s: three round trips of the slowest phone with one segment lost.
+    pub handshake: Duration,
+    /// `Strict-Transport-Security` (RFC 6797) for what is answered over TLS, where the shop says none.
+    pub hsts: Option<HeaderValue>,
     /// How long a request head may take from its first byte, and a new connection to send one. 30 s for slow phones.
     pub head: Duration,
     /// How long a connection may lie unused between requests. 75 s as nginx has it.
@@ -42,6 +55,8 @@ pub struct Settings {
     pub head_limit: usize,
     /// Connections that wait to be accepted, per thread.
     pub backlog: u32,
+    /// The bounds of HTTP/2, which a visitor may choose under TLS.
+    pub http2: streams::Limits,
     /// How long the body of a conversion event may take. Beacons are small; 10 s is generous.
     pub event_body: Duration,
 }
@@ -53,6 +68,9 @@ impl Default for Settings {
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             connections: 10_000,
             per_address: 1_024,
+            tls: None,
+            handshake: Duration::from_secs(10),
+            hsts: None,
             head: Duration::from_secs(30),
             idle: Duration::from_secs(75),
             write: Duration::from_mins(1),
@@ -60,7 +78,14 @@ impl Default for Settings {
             fields: 100,
             head_limit: 64 * 1024,
             backlog: 1_024,
+            http2: streams::Limits::default(),
             event_body: Duration::from_secs(10),
         }
     }
+}
+
+/// `Strict-Transport-Security` for so long (RFC 6797 section 6.1).
+pub fn hsts(age: Duration) -> HeaderValue {
+    // Digits and letters always make a field value.
+    HeaderValue::from_str(&format!("max-age={}", age.as_secs())).unwrap_or_else(|_| HeaderValue::from_static("max-age=0"))
 }

@@ -10,10 +10,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use bytes::BytesMut;
+use http::HeaderValue;
 use http::Method;
 use http::Request;
 use http::Response;
+use http::StatusCode;
+use http::header;
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use http_body_util::Full;
@@ -46,6 +50,8 @@ pub type Graph = Arc<dyn Fn(Parts, Body) -> Answering + Send + Sync>;
 pub enum Door {
     /// The shop with the collector under its prefix.
     Shop(ShopDoor),
+    /// Plain HTTP in front of that shop's TLS: sends everybody there, but passes on what proves who owns the host.
+    Redirect(ShopDoor),
     /// The Graph-compatible endpoint.
     Graph(GraphDoor),
 }
@@ -91,7 +97,7 @@ impl Door {
     /// What is said to a connection that is one too many.
     pub(super) fn full(&self) -> &[u8] {
         match self {
-            Self::Shop(_) => FULL,
+            Self::Shop(_) | Self::Redirect(_) => FULL,
             Self::Graph(graph) => &graph.full,
         }
     }
@@ -99,7 +105,7 @@ impl Door {
     /// What is said where a head takes too long.
     pub(super) fn slow(&self) -> &[u8] {
         match self {
-            Self::Shop(_) => SLOW,
+            Self::Shop(_) | Self::Redirect(_) => SLOW,
             Self::Graph(graph) => &graph.slow,
         }
     }
@@ -109,6 +115,7 @@ impl fmt::Debug for Door {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Shop(_) => "Door::Shop",
+            Self::Redirect(_) => "Door::Redirect",
             Self::Graph(_) => "Door::Graph",
         })
     }
@@ -131,7 +138,9 @@ impl Room {
     /// The rooms of one thread. An event's body may take `event_body`.
     pub fn new(door: Door, event_body: Duration) -> Self {
         let proxy = match &door {
-            Door::Shop(shop) => Some(Proxy::new(Arc::clone(&shop.proxy), Arc::clone(&shop.shop), shop.bypass.clone())),
+            Door::Shop(shop) | Door::Redirect(shop) => {
+                Some(Proxy::new(Arc::clone(&shop.proxy), Arc::clone(&shop.shop), shop.bypass.clone()))
+            }
             Door::Graph(_) => None,
         };
         Self { door, proxy, event_body }
@@ -151,7 +160,8 @@ impl Room {
                 let body = timeout(self.event_body, swallowed(body, graph.body_limit)).await.unwrap_or(Body::Stalled);
                 (graph.graph)(head, body).await.map(ProxyBody::Full)
             }
-            (Door::Shop(_), None) => reply::answer(Kind::NotFound, head.method == Method::HEAD),
+            (Door::Redirect(_), Some(proxy)) => redirect(proxy, connection, head, body).await,
+            (Door::Shop(_) | Door::Redirect(_), None) => reply::answer(Kind::NotFound, head.method == Method::HEAD),
         }
     }
 
@@ -192,6 +202,31 @@ impl Room {
             Err(_) => Err(Kind::BodyStalled),
         }
     }
+}
+
+/// Where authorities look for their proofs (RFC 8555 section 8.3); they ask by plain HTTP.
+const CHALLENGES: &str = "/.well-known/acme-challenge/";
+
+/// Sends a request to the same address by `https`, on the port that goes without saying. By 308 and not 301, so that a
+/// form or an event that is posted stays a post (RFC 9110 section 15.4.9); path and query, and so click ids, stay as
+/// they are.
+async fn redirect(proxy: &Proxy, connection: &Arc<ConnectionState>, mut head: Parts, body: Incoming) -> Response<ProxyBody> {
+    let without_body = head.method == Method::HEAD;
+    if let Err(kind) = proxy.check(&mut head) {
+        return proxy.refuse(kind, without_body);
+    }
+    if head.uri.path().starts_with(CHALLENGES) {
+        return proxy.serve(connection, head, body).await;
+    }
+    let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = if host.ends_with(']') { host } else { host.rsplit_once(':').map_or(host, |(name, _)| name) };
+    let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let address = format!("https://{name}{}", if target == "*" { "/" } else { target });
+    let Ok(address) = HeaderValue::from_str(&address) else { return proxy.refuse(Kind::BadRequest, without_body) };
+    let mut response = Response::new(ProxyBody::Empty);
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    response.headers_mut().insert(header::LOCATION, address);
+    proxy.counted(response)
 }
 
 /// How many times the limit is read and dropped before a body is left unread.

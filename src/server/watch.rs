@@ -1,4 +1,4 @@
-//! The visitor's socket under watch: which waits begin and end with its bytes, and the one timer per connection that
+//! The visitor's connection under watch: which waits begin and end with its bytes, and the one timer per connection that
 //! looks at them. Must not know requests.
 
 use std::io;
@@ -22,7 +22,6 @@ use hyper::rt::Write;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncRead;
 use tokio::io::ReadBuf;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio::time::Sleep;
 
@@ -32,6 +31,7 @@ use crate::proxy::connection::ConnectionState;
 use crate::proxy::connection::Wait;
 use crate::server::Settings;
 use crate::server::guard::Guard;
+use crate::server::wire::Wire;
 
 /// How far ahead a timer is set while nothing is waited for.
 const FAR: Duration = Duration::from_hours(1);
@@ -44,23 +44,22 @@ pub fn scratch(bytes: usize) -> Scratch {
     Arc::new(Mutex::new(vec![0; bytes].into_boxed_slice()))
 }
 
-/// A visitor's socket.
+/// A visitor's connection.
 #[derive(Debug)]
 pub struct Watched {
-    io: TokioIo<TcpStream>,
+    io: TokioIo<Wire>,
     connection: Arc<ConnectionState>,
     scratch: Scratch,
     /// `None` once a fault was found: nothing more is read.
     guard: Option<Guard>,
     head: Duration,
-    write: Duration,
 }
 
 impl Watched {
-    /// A socket whose visitor has the settings' time to complete a request head once begun, and to take some bytes.
-    pub fn new(stream: TcpStream, connection: Arc<ConnectionState>, settings: &Settings, scratch: Scratch) -> Self {
+    /// HTTP/1.1 over a connection whose visitor has the settings' time to complete a request head once begun.
+    pub fn new(wire: Wire, connection: Arc<ConnectionState>, settings: &Settings, scratch: Scratch) -> Self {
         let guard = Some(Guard::new(settings.head_limit.saturating_mul(2)));
-        Self { io: TokioIo::new(stream), connection, scratch, guard, head: settings.head, write: settings.write }
+        Self { io: TokioIo::new(wire), connection, scratch, guard, head: settings.head }
     }
 
     /// Reads what there is and passes on what is sound. A fault is passed on as a NUL, which no head and no chunk may
@@ -84,18 +83,9 @@ impl Watched {
         Poll::Ready(Ok(()))
     }
 
-    /// The socket itself.
-    pub fn stream(&self) -> &TcpStream {
-        self.io.inner()
-    }
-
-    fn written<T>(&self, outcome: Poll<T>) -> Poll<T> {
-        if outcome.is_pending() {
-            self.connection.begin(Wait::Write, self.write);
-        } else if self.connection.is_waiting(Wait::Write) {
-            self.connection.end(Wait::Write);
-        }
-        outcome
+    /// The connection itself.
+    pub fn wire(&mut self) -> &mut Wire {
+        self.io.inner_mut()
     }
 }
 
@@ -114,9 +104,7 @@ impl Read for Watched {
 
 impl Write for Watched {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let outcome = Pin::new(&mut this.io).poll_write(context, bytes);
-        this.written(outcome)
+        Pin::new(&mut self.get_mut().io).poll_write(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -132,9 +120,7 @@ impl Write for Watched {
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let outcome = Pin::new(&mut this.io).poll_write_vectored(context, pieces);
-        this.written(outcome)
+        Pin::new(&mut self.get_mut().io).poll_write_vectored(context, pieces)
     }
 }
 

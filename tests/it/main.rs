@@ -10,6 +10,7 @@
 mod agents;
 mod batch;
 mod collect;
+mod door;
 mod graph_mock;
 mod harness;
 mod inject;

@@ -45,12 +45,21 @@ impl Front {
 
     /// A door of one thread with some settings changed.
     pub fn with(site: SocketAddr, change: impl FnOnce(&mut server::Settings, &mut proxy::Settings)) -> Self {
+        Self::behind(site, change, Door::Shop)
+    }
+
+    /// The same behind another door of the shop's.
+    pub fn behind(
+        site: SocketAddr,
+        change: impl FnOnce(&mut server::Settings, &mut proxy::Settings),
+        door: impl FnOnce(ShopDoor) -> Door,
+    ) -> Self {
         let mut settings = server::Settings { address: "127.0.0.1:0".parse().unwrap(), cores: 1, ..server::Settings::default() };
         let mut proxy = proxy::Settings { upstream: Origin::local(site.port()), ..proxy::Settings::default() };
         change(&mut settings, &mut proxy);
         let metrics = Metrics::default();
         let (stop, stopped) = watch::channel(false);
-        let door = Door::Shop(ShopDoor {
+        let door = door(ShopDoor {
             proxy: Arc::new(proxy),
             shop: Arc::new(shop(&metrics)),
             bypass: Bypass::default(),

@@ -55,6 +55,12 @@ impl<S: Read + Write> Visitor<S> {
         Self(BufReader::new(stream))
     }
 
+    /// The connection itself.
+    #[allow(dead_code, reason = "`tests/system` shares this file")]
+    pub fn into_inner(self) -> S {
+        self.0.into_inner()
+    }
+
     pub fn say(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.get_mut().write_all(bytes.as_ref()).unwrap();
     }

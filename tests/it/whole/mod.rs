@@ -12,7 +12,7 @@ mod inside;
 mod joins;
 mod kill;
 mod pages;
-mod process;
+pub(crate) mod process;
 mod seen;
 mod start;
 

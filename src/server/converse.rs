@@ -1,0 +1,188 @@
+//! One connection from its first byte to its last: shaking hands where there is TLS, then HTTP/1.1 within the door's
+//! bounds, its waits looked at by one timer. Must not know what a request asks.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+
+use http::header::STRICT_TRANSPORT_SECURITY;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use prometheus_client::metrics::counter::Counter;
+use tokio::sync::watch;
+
+use crate::proxy::ConnectionState;
+use crate::proxy::connection::Wait;
+use crate::server::Settings;
+use crate::server::route::Room;
+use crate::server::tls::Handshakes;
+use crate::server::watch::Resting;
+use crate::server::watch::Scratch;
+use crate::server::watch::Timer;
+use crate::server::watch::Watched;
+use crate::server::wire::Raw;
+use crate::server::wire::Wire;
+use crate::telemetry::Metrics;
+
+/// What the door counts by itself: what it refuses never reaches a room.
+#[derive(Clone, Debug)]
+pub(super) struct Counts {
+    pub(super) accepted: Counter,
+    pub(super) full: Counter,
+    pub(super) malformed: Counter,
+    pub(super) resets: Counter,
+    slow: Counter,
+    handshakes: Handshakes,
+}
+
+impl Counts {
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        let refused = |kind| metrics.errors.with(&[("kind", kind)]);
+        Self {
+            accepted: metrics.connections.clone(),
+            full: refused("too_many_connections"),
+            malformed: refused("malformed"),
+            resets: refused("too_many_resets"),
+            slow: refused("head_stalled"),
+            handshakes: Handshakes::new(metrics),
+        }
+    }
+}
+
+/// One connection.
+pub(super) struct Talk {
+    pub(super) connection: Arc<ConnectionState>,
+    pub(super) room: Rc<Room>,
+    pub(super) settings: Settings,
+    pub(super) scratch: Scratch,
+    pub(super) stop: watch::Receiver<bool>,
+    pub(super) counts: Counts,
+}
+
+impl Talk {
+    /// Shakes hands where it must, and talks.
+    pub(super) async fn begin(mut self, raw: Raw) {
+        let Some(tls) = self.settings.tls.take() else {
+            self.settings.hsts = None;
+            return self.http1(Wire::Plain(raw)).await;
+        };
+        let mut stop = self.stop.clone();
+        let greeted = tokio::select! {
+            greeted = tls.greet(raw, &self.connection, self.settings.handshake, &self.counts.handshakes) => greeted,
+            _ = stop.wait_for(|stop| *stop) => None,
+        };
+        if let Some(stream) = greeted {
+            self.connection.encrypt();
+            let wire = Wire::Tls(stream);
+            if wire.is_h2() { self.http2(wire).await } else { self.http1(wire).await }
+        }
+    }
+
+    async fn http1(self, wire: Wire) {
+        let Self { connection, room, settings, scratch, stop, counts } = self;
+        let io = Watched::new(wire, Arc::clone(&connection), &settings, scratch);
+        connection.begin(Wait::Head, settings.head);
+        let idle = settings.idle;
+        let service = service_fn(|request| {
+            let (room, connection) = (Rc::clone(&room), Arc::clone(&connection));
+            connection.end(Wait::Head);
+            connection.end(Wait::Idle);
+            let hsts = settings.hsts.clone();
+            async move {
+                let mut response = room.answer(&connection, request).await;
+                if let Some(hsts) = hsts {
+                    response.headers_mut().entry(STRICT_TRANSPORT_SECURITY).or_insert(hsts);
+                }
+                Ok::<_, Infallible>(response.map(|body| Resting::new(body, connection, idle)))
+            }
+        });
+        let mut http = protocol(&settings).serve_connection(io, service).with_upgrades();
+        let mut timer = Timer::new();
+        let mut stopping = StopSignal::new(&stop);
+        let mut wake = stop.clone();
+        let mut stopped = pin!(wake.wait_for(|stop| *stop));
+        let ended = std::future::poll_fn(|context| {
+            if stopping.came(context, stopped.as_mut()) {
+                Pin::new(&mut http).graceful_shutdown();
+            }
+            timer.look(context, &connection);
+            if [Wait::Idle, Wait::Head, Wait::Write].into_iter().any(|wait| connection.is_over(wait)) {
+                return Poll::Ready(Ended::Late);
+            }
+            if let Poll::Ready(outcome) = Pin::new(&mut http).poll(context) {
+                return Poll::Ready(Ended::Done(outcome));
+            }
+            timer.set(context, &connection);
+            Poll::Pending
+        })
+        .await;
+        match ended {
+            Ended::Done(Err(error)) => {
+                if error.is_parse() {
+                    counts.malformed.inc();
+                }
+                tracing::debug!(%error, "connection ended");
+            }
+            Ended::Late if connection.is_over(Wait::Head) => {
+                if let Some(mut parts) = http.into_parts().filter(|parts| !parts.read_buf.is_empty()) {
+                    counts.slow.inc();
+                    parts.io.wire().last_words(room.door().slow());
+                }
+            }
+            Ended::Done(Ok(())) | Ended::Late => {}
+        }
+    }
+}
+
+/// HTTP/1.1 within the door's bounds.
+fn protocol(settings: &Settings) -> http1::Builder {
+    let mut protocol = http1::Builder::new();
+    protocol
+        .max_headers(settings.fields)
+        .max_header_size(settings.head_limit)
+        .max_buf_size(settings.head_limit)
+        .half_close(false);
+    // The waits of the connection are looked at by its own timer, which costs a request nothing.
+    protocol.header_read_timeout(None);
+    protocol
+}
+
+/// How far the stop signal has come to a connection.
+pub(super) struct StopSignal {
+    seen: Seen,
+    stop: watch::Receiver<bool>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Not,
+    Awaited,
+    Obeyed,
+}
+
+impl StopSignal {
+    pub(super) fn new(stop: &watch::Receiver<bool>) -> Self {
+        Self { seen: Seen::Not, stop: stop.clone() }
+    }
+
+    /// Whether it has come with this poll. `stopped` is asked once, for the wake-up; later polls look at the flag alone.
+    pub(super) fn came(&mut self, context: &mut Context<'_>, stopped: Pin<&mut impl Future>) -> bool {
+        let came = match self.seen {
+            Seen::Not => stopped.poll(context).is_ready(),
+            Seen::Awaited => self.stop.has_changed().unwrap_or(true),
+            Seen::Obeyed => false,
+        };
+        self.seen = if came || self.seen == Seen::Obeyed { Seen::Obeyed } else { Seen::Awaited };
+        came
+    }
+}
+
+/// How a connection ended.
+enum Ended {
+    Done(hyper::Result<()>),
+    Late,
+}

@@ -1,0 +1,152 @@
+//! What a visitor's bytes come over: a socket, or TLS on one. The write wait follows what the socket itself takes, so
+//! that it is the same for both. Must not know HTTP.
+
+use std::io;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
+use std::time::Duration;
+
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use crate::proxy::connection::ConnectionState;
+use crate::proxy::connection::Wait;
+
+/// A visitor's socket.
+#[derive(Debug)]
+pub struct Raw {
+    stream: TcpStream,
+    connection: Arc<ConnectionState>,
+    write: Duration,
+}
+
+impl Raw {
+    /// A socket whose visitor may take nothing for so long.
+    pub fn new(stream: TcpStream, connection: Arc<ConnectionState>, write: Duration) -> Self {
+        Self { stream, connection, write }
+    }
+
+    fn written<T>(&self, outcome: Poll<T>) -> Poll<T> {
+        if outcome.is_pending() {
+            self.connection.begin(Wait::Write, self.write);
+        } else if self.connection.is_waiting(Wait::Write) {
+            self.connection.end(Wait::Write);
+        }
+        outcome
+    }
+}
+
+impl AsyncRead for Raw {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Raw {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.written(outcome)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.stream).poll_write_vectored(context, pieces);
+        this.written(outcome)
+    }
+}
+
+/// A visitor's connection.
+#[derive(Debug)]
+pub enum Wire {
+    /// The socket itself.
+    Plain(Raw),
+    /// TLS on it.
+    Tls(Box<TlsStream<Raw>>),
+}
+
+impl Wire {
+    /// Whether the bytes travel under TLS.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Whether the client chose HTTP/2 by ALPN.
+    pub fn is_h2(&self) -> bool {
+        matches!(self, Self::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2"))
+    }
+
+    /// Says something before the connection is closed, as far as there is room for it at once.
+    pub fn last_words(&mut self, bytes: &[u8]) {
+        let mut context = Context::from_waker(Waker::noop());
+        if Pin::new(&mut *self).poll_write(&mut context, bytes).is_ready() {
+            // Best effort, as the visitor may not read.
+            let _ = Pin::new(self).poll_flush(&mut context);
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(raw) => Pin::new(raw).poll_read(context, buffer),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(raw) => Pin::new(raw).poll_write(context, bytes),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(raw) => Pin::new(raw).poll_flush(context),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(raw) => Pin::new(raw).poll_shutdown(context),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(context),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(raw) => raw.is_write_vectored(),
+            Self::Tls(tls) => tls.is_write_vectored(),
+        }
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(raw) => Pin::new(raw).poll_write_vectored(context, pieces),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write_vectored(context, pieces),
+        }
+    }
+}
