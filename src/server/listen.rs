@@ -29,6 +29,7 @@ use crate::server::Door;
 use crate::server::Settings;
 use crate::server::admission::Admission;
 use crate::server::admission::Ticket;
+use crate::server::guard::Fault;
 use crate::server::route::Room;
 use crate::server::watch::Resting;
 use crate::server::watch::Timer;
@@ -38,6 +39,9 @@ use crate::telemetry::Metrics;
 
 /// How long a thread rests when no connection can be accepted, as when files have run out.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// How much later than the guard the HTTP library finds a head too large.
+const HEADROOM: usize = 1_024;
 
 /// A listener with its threads.
 #[derive(Debug)]
@@ -121,6 +125,8 @@ struct Counts {
     full: Counter,
     malformed: Counter,
     slow: Counter,
+    /// By [`Fault`].
+    faults: Arc<[Counter]>,
 }
 
 impl Counts {
@@ -131,6 +137,7 @@ impl Counts {
             full: refused("too_many_connections"),
             malformed: refused("malformed"),
             slow: refused("head_stalled"),
+            faults: Fault::ALL.iter().map(|fault| refused(fault.name())).collect(),
         }
     }
 }
@@ -247,21 +254,34 @@ async fn converse(
         Poll::Pending
     })
     .await;
-    match ended {
+    // Without parts the connection has become a tunnel.
+    let Some(mut parts) = http.into_parts() else { return };
+    let fault = parts.io.fault();
+    if let Some(counter) = fault.and_then(|fault| counts.faults.get(fault as usize)) {
+        counter.inc();
+    }
+    let word = match ended {
         Ended::Done(Err(error)) => {
-            if error.is_parse() {
+            tracing::debug!(%error, "connection ended");
+            if fault.is_none() && error.is_parse() {
                 counts.malformed.inc();
             }
-            tracing::debug!(%error, "connection ended");
+            fault.filter(|_| is_refusal(&error)).map_or(&[][..], Fault::answer)
         }
-        Ended::Late if connection.is_over(Wait::Head) => {
-            if let Some(parts) = http.into_parts().filter(|parts| !parts.read_buf.is_empty()) {
-                counts.slow.inc();
-                let _ = parts.io.stream().try_write(room.door().slow());
-            }
+        Ended::Late if connection.is_over(Wait::Head) && !parts.read_buf.is_empty() => {
+            counts.slow.inc();
+            room.door().slow()
         }
-        Ended::Done(Ok(())) | Ended::Late => {}
-    }
+        Ended::Late => return,
+        Ended::Done(Ok(())) => &[],
+    };
+    parts.io.part(word, !parts.read_buf.is_empty()).await;
+}
+
+/// Whether a connection ended by the guard's word, with nothing said to the visitor.
+fn is_refusal(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.and_then(io::Error::get_ref).is_some_and(<dyn std::error::Error + Send + Sync>::is::<Fault>)
 }
 
 /// HTTP/1.1 within the door's bounds.
@@ -269,8 +289,9 @@ fn protocol(settings: &Settings) -> http1::Builder {
     let mut protocol = http1::Builder::new();
     protocol
         .max_headers(settings.fields)
-        .max_header_size(settings.head_limit)
-        .max_buf_size(settings.head_limit)
+        // The guard counts the same bytes and fields, and says which was too much.
+        .max_header_size(settings.head_limit.saturating_add(HEADROOM))
+        .max_buf_size(settings.head_limit.saturating_add(HEADROOM))
         .half_close(false);
     // The waits of the connection are looked at by its own timer, which costs a request nothing.
     protocol.header_read_timeout(None);

@@ -37,6 +37,8 @@ pub struct Settings {
     pub grace: Duration,
     /// Fields of a request head. 100 is hyper's own bound.
     pub fields: usize,
+    /// Bytes of a request line: the 8 KiB of a target with room for the method.
+    pub line_limit: usize,
     /// Bytes of a request head. 64 KiB: long cookies fit, endless heads do not.
     pub head_limit: usize,
     /// Connections that wait to be accepted, per thread.
@@ -57,6 +59,7 @@ impl Default for Settings {
             write: Duration::from_mins(1),
             grace: Duration::from_secs(30),
             fields: 100,
+            line_limit: 8 * 1024 + 128,
             head_limit: 64 * 1024,
             backlog: 1_024,
             event_body: Duration::from_secs(10),
