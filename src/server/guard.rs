@@ -27,11 +27,10 @@ macro_rules! faults {
     };
 }
 
-const MALFORMED: &[u8] =
-    b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n";
-const TOO_LONG: &[u8] =
-    b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n";
-const TOO_LARGE: &[u8] = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n";
+const MALFORMED: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n";
+const TOO_LONG: &[u8] = b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n";
+const TOO_LARGE: &[u8] =
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n";
 
 faults! {
     LineEnd = "line_end", MALFORMED, "a line that ends without CR, or a CR within a line (RFC 9112 section 2.2)";

@@ -5,6 +5,7 @@
 pub mod admission;
 pub mod guard;
 pub mod listen;
+pub mod preamble;
 pub mod route;
 pub mod watch;
 
@@ -21,6 +22,8 @@ pub use crate::server::route::Door;
 pub struct Settings {
     /// Where it listens. With port 0 the system chooses one port for all threads.
     pub address: SocketAddr,
+    /// Whether trusted peers, and nobody else, connect, and say first whose connection it is (PROXY protocol).
+    pub proxy_protocol: bool,
     /// Threads, each with a listener and a pool of its own.
     pub cores: usize,
     /// Connections in all. 10,000 take some 240 MiB.
@@ -51,6 +54,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+            proxy_protocol: false,
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             connections: 10_000,
             per_address: 1_024,

@@ -77,7 +77,16 @@ impl Watched {
     pub fn new(stream: TcpStream, connection: Arc<ConnectionState>, settings: &Settings, scratch: Scratch) -> Self {
         let limits = Limits { line: settings.line_limit, head: settings.head_limit, fields: settings.fields };
         let guard = Guard::new(limits);
-        Self { io: TokioIo::new(stream), connection, scratch, guard, fault: None, ended: false, head: settings.head, write: settings.write }
+        Self {
+            io: TokioIo::new(stream),
+            connection,
+            scratch,
+            guard,
+            fault: None,
+            ended: false,
+            head: settings.head,
+            write: settings.write,
+        }
     }
 
     /// Reads what there is and passes on what is sound. A fault is an error of the next read. In a head, one letter stands
