@@ -115,8 +115,12 @@ fn take_authority(head: &mut Parts) -> Result<(), Kind> {
     let authority = uri.authority.filter(|authority| known && is_authority(authority.as_str().as_bytes()));
     let host = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()).ok_or(Kind::BadRequest)?;
     head.headers.insert(header::HOST, host);
-    let target = uri.path_and_query.filter(|target| target.as_str().starts_with('/'));
-    head.uri = Uri::from(target.unwrap_or(PathAndQuery::from_static("/")));
+    head.uri = Uri::from(match uri.path_and_query {
+        Some(target) if target.as_str().starts_with('/') => target,
+        // Its text begins with a slash, which its bytes lack.
+        Some(target) => target.to_string().parse().map_err(|_| Kind::BadRequest)?,
+        None => PathAndQuery::from_static("/"),
+    });
     Ok(())
 }
 
@@ -196,6 +200,7 @@ mod tests {
     fn an_absolute_target_gives_host_and_path() {
         assert_eq!(checked("GET", "http://b.example/x?y", &[("host", "a")]), Ok(("/x?y".into(), "b.example".into())));
         assert_eq!(checked("GET", "http://b.example", &[("host", "a")]), Ok(("/".into(), "b.example".into())));
+        assert_eq!(checked("GET", "http://b.example?y", &[("host", "a")]), Ok(("/?y".into(), "b.example".into())));
         assert_eq!(checked("GET", "ftp://b.example/", &[("host", "a")]), Err(Kind::BadRequest));
         assert_eq!(checked("GET", "http://u@b.example/", &[("host", "a")]), Err(Kind::BadRequest));
     }

@@ -216,7 +216,8 @@ impl Guard {
                 self.state = State::Fields;
                 // A fragment is no part of a target; who cuts it off and who does not would ask for two pages.
                 let known = self.framing.old || text.ends_with(b" HTTP/1.1");
-                if known && memchr::memchr(b'#', text).is_none() { Ok(()) } else { Err(Fault::RequestLine) }
+                let fragment = text.split(|byte| *byte == b' ').nth(1).is_some_and(|target| target.contains(&b'#'));
+                if known && !fragment { Ok(()) } else { Err(Fault::RequestLine) }
             }
             State::Fields if text.is_empty() => {
                 self.end_head();

@@ -16,6 +16,7 @@ mod inject;
 mod layers;
 mod licences;
 mod proxy;
+mod robust;
 mod rules;
 mod spool;
 mod tag;
