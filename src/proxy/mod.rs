@@ -1,7 +1,8 @@
 //! One request on its way: checked, its client found, forwarded to the shop, and the answer streamed back.
-//! Promises: a page is served whatever else fails, a cut answer stays visibly cut, a request is never sent twice.
+//! Promises: a page is served whatever else fails, a cut answer stays visibly cut, what may not be repeated is never sent twice.
 //! One [`Proxy`] per thread. Must not know sockets of visitors, the collector, delivery or files of configuration.
 
+pub mod ahead;
 pub mod body;
 pub mod bypass;
 pub mod client;

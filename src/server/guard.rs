@@ -32,6 +32,8 @@ const TOO_LONG: &[u8] = b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncach
 const TOO_LARGE: &[u8] =
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n";
 
+const NO_TUNNEL: &[u8] = b"HTTP/1.1 405 Method Not Allowed\r\nconnection: close\r\nallow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n";
+
 faults! {
     LineEnd = "line_end", MALFORMED, "a line that ends without CR, or a CR within a line (RFC 9112 section 2.2)";
     Control = "control_character", MALFORMED, "a control character in a line (RFC 9110 section 5.5)";
@@ -41,6 +43,7 @@ faults! {
     Length = "content_length", MALFORMED, "a length that is no number, is said twice, or stands beside a coding (RFC 9112 section 6.3)";
     Coding = "transfer_coding", MALFORMED, "a transfer coding that is not exactly one `chunked`, or any in HTTP/1.0 (RFC 9112 section 6.1)";
     Chunk = "chunk", MALFORMED, "a chunk whose size or end is not as it must be (RFC 9112 section 7.1)";
+    Tunnel = "tunnel_refused", NO_TUNNEL, "a tunnel is asked for, and what follows would be no HTTP (RFC 9110 section 9.3.6)";
     TargetTooLong = "target_too_long", TOO_LONG, "a request line without an end";
     HeadTooLarge = "head_too_large", TOO_LARGE, "a head without an end";
     TooManyFields = "too_many_fields", TOO_LARGE, "a head of too many fields";
@@ -217,6 +220,9 @@ impl Guard {
                 // A fragment is no part of a target; who cuts it off and who does not would ask for two pages.
                 let known = self.framing.old || text.ends_with(b" HTTP/1.1");
                 let fragment = text.split(|byte| *byte == b' ').nth(1).is_some_and(|target| target.contains(&b'#'));
+                if text.starts_with(b"CONNECT ") {
+                    return Err(Fault::Tunnel);
+                }
                 if known && !fragment { Ok(()) } else { Err(Fault::RequestLine) }
             }
             State::Fields if text.is_empty() => {
@@ -400,6 +406,7 @@ mod tests {
             (format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(9_000)), Fault::TargetTooLong),
             (post("Transfer-Encoding: chunked\r\n", &format!("0\r\n{}\r\n", "X: a\r\n".repeat(101))), Fault::TrailersTooLarge),
             (post("Transfer-Encoding: chunked\r\n", &format!("0\r\nX: {}\r\n", "a".repeat(70_000))), Fault::TrailersTooLarge),
+            ("CONNECT a:443 HTTP/1.1\r\n\r\n".to_owned(), Fault::Tunnel),
             ("GET /a#b HTTP/1.1\r\n\r\n".to_owned(), Fault::RequestLine),
             ("GET / HTTP/1.1\r\nX: a\0b\r\n\r\n".to_owned(), Fault::Control),
             ("GET / HTTP/1.1\r\nX: a\u{7f}b\r\n\r\n".to_owned(), Fault::Control),

@@ -60,7 +60,8 @@ fn a_sites_early_answer_arrives_while_the_body_is_still_sent() {
     });
     let front = Front::of(site.address);
     let body = "x".repeat(6 << 20);
-    let answer = pour(&front, "early", format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes());
+    let answer =
+        pour(&front, "early", format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes());
     assert!(answer.starts_with("HTTP/1.1 413 ") || answer.starts_with("HTTP/1.1 502 "), "{answer:.200}");
 }
 

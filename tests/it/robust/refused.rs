@@ -168,6 +168,14 @@ fn lengths_and_codings_that_can_be_read_twice_are_refused() {
 }
 
 #[test]
+fn bytes_that_are_no_text_have_no_place_in_a_target() {
+    for target in [&b"/\xff"[..], b"/\xe9", b"/?\xc3", b"/\xc3\x28", b"/\xed\xa0\x80"] {
+        let said = ask(&[b"GET ", target, b" HTTP/1.1\r\nhost: a\r\n\r\n", SECOND.as_bytes()].concat(), ALL);
+        assert_eq!((said.statuses, said.closed, said.came.len()), (vec![400], true, 0), "{target:?}");
+    }
+}
+
+#[test]
 fn methods_that_have_no_place_before_a_shop_are_refused() {
     refused(
         &[
