@@ -141,6 +141,7 @@ fn proxy_settings(config: &Config) -> proxy::Settings {
         rewrite_location: config.rewrite_location,
         cookie_domain: config.cookie_domain.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
+        client_field: config.client_field.clone(),
         connect: config.deadlines.connect,
         first_byte: config.deadlines.first_byte,
         body_progress: config.deadlines.body,
@@ -155,6 +156,7 @@ pub(super) fn shop_settings(config: &Config) -> server::Settings {
     let usual = server::Settings::default();
     server::Settings {
         address: config.listen,
+        proxy_protocol: config.proxy_protocol,
         cores: config.cores.unwrap_or(usual.cores),
         connections: config.limits.connections,
         per_address: config.limits.connections_per_address,
@@ -169,7 +171,7 @@ pub(super) fn shop_settings(config: &Config) -> server::Settings {
 
 /// The settings of the Graph-compatible listener: one thread is plenty for back ends.
 pub(super) fn graph_settings(config: &Config) -> server::Settings {
-    server::Settings { address: config.graph_listen, cores: 1, ..shop_settings(config) }
+    server::Settings { address: config.graph_listen, proxy_protocol: false, cores: 1, ..shop_settings(config) }
 }
 
 /// What the operator exempts.

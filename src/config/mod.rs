@@ -1,6 +1,7 @@
 //! The operator's file -> settings. The only reader of `clicksieve.yaml`; reports every fault of the file at once, with
 //! its place. Secrets come from the environment or from files of their own, never from the text itself.
 
+mod fronts;
 mod read;
 mod secret;
 mod value;
@@ -16,6 +17,7 @@ use url::Url;
 
 use crate::event::user::Forms;
 use crate::fault::Fault;
+use crate::proxy::AddressField;
 use crate::proxy::CookieDomain;
 use crate::proxy::HostField;
 use crate::proxy::Origin;
@@ -50,6 +52,10 @@ pub struct Config {
     pub splice: bool,
     /// Peers whose forwarding fields are believed.
     pub trusted_proxies: Vec<IpNetwork>,
+    /// The field in which they name the client.
+    pub client_field: AddressField,
+    /// Whether they, and nobody else, connect, and say first whose connection it is.
+    pub proxy_protocol: bool,
     /// What the upstream sees as `Host`.
     pub host: HostField,
     /// Whether `Location` fields that name the upstream are rewritten to the shop's own host.
@@ -281,6 +287,40 @@ mod tests {
                 "clicksieve.yaml:5:31: `no` is not an address or range such as `10.0.0.0/8`",
             ]
         );
+    }
+
+    #[test]
+    fn networks_in_front_may_be_named() {
+        let config = parse("upstream: http://s:1\ntrusted_proxies: [cloudflare, fastly, 10.0.0.0/8]\n").unwrap();
+        let holds = |address: &str| config.trusted_proxies.iter().any(|network| network.contains(address.parse().unwrap()));
+        for address in ["104.16.0.1", "2606:4700::1", "151.101.0.1", "10.1.2.3"] {
+            assert!(holds(address), "{address}");
+        }
+        assert!(!holds("192.0.2.1"));
+        let found = faults("upstream: http://s:1\ntrusted_proxies: [cloudfront, cloudflair]\n");
+        assert_eq!(
+            found,
+            [
+                "clicksieve.yaml:2:19: there is no shipped list of `cloudfront`\nhint: write its published ranges",
+                "clicksieve.yaml:2:31: `cloudflair` is not an address or range such as `10.0.0.0/8`\nhint: did you mean `cloudflare`?",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_clients_address_may_stand_in_another_field() {
+        let text = "upstream: http://s:1\ntrusted_proxies: [10.0.0.1]\nclient_address: { header: CF-Connecting-IP }\nproxy_protocol: true\n";
+        let config = parse(text).unwrap();
+        assert_eq!(config.client_field, AddressField::of_name("cf-connecting-ip").unwrap());
+        assert!(config.proxy_protocol);
+    }
+
+    #[test]
+    fn a_field_or_a_preamble_that_nobody_may_say_is_refused() {
+        let found = faults("upstream: http://s:1\nclient_address: { header: x-my-ip }\nproxy_protocol: true\n");
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].contains("`x-my-ip` is not a field such as `cf-connecting-ip`"), "{found:?}");
+        assert!(found[1].contains("`proxy_protocol` needs `trusted_proxies`"), "{found:?}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::config::Environment;
 use crate::config::Limits;
 use crate::config::Records;
 use crate::config::Tls;
+use crate::config::fronts;
 use crate::config::secret::Secrets;
 use crate::config::value;
 use crate::event::user::Forms;
@@ -53,7 +54,9 @@ pub(super) fn config(name: &str, bytes: &[u8], folder: &Path, environment: Envir
         data: file.text("data").map(|path| folder.join(path)),
         prefix: file.parsed("prefix", "a path such as `/_cs`", value::prefix).unwrap_or_else(|| "/_cs".to_owned()),
         splice: file.flag("splice").unwrap_or(true),
-        trusted_proxies: value::ranges(file.list("trusted_proxies"), &faults),
+        trusted_proxies: fronts::trusted(&file),
+        client_field: fronts::client_field(&file),
+        proxy_protocol: fronts::proxy_protocol(&file),
         host: value::word(&file, "host", &[("keep", HostField::Keep), ("upstream", HostField::Upstream)]).unwrap_or_default(),
         rewrite_location: file.flag("rewrite_location").unwrap_or(false),
         cookie_domain: cookie_domain(&file),

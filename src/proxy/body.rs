@@ -39,7 +39,7 @@ pub enum BodyError {
 /// A visitor's request body. Each piece that comes gives the shop new time to answer.
 #[derive(Debug)]
 pub struct VisitorBody {
-    incoming: Incoming,
+    incoming: Option<Incoming>,
     connection: Arc<ConnectionState>,
     progress: Duration,
     first_byte: Duration,
@@ -48,7 +48,12 @@ pub struct VisitorBody {
 impl VisitorBody {
     /// The body of a request that came over `connection`.
     pub fn new(incoming: Incoming, connection: Arc<ConnectionState>, progress: Duration, first_byte: Duration) -> Self {
-        Self { incoming, connection, progress, first_byte }
+        Self { incoming: Some(incoming), connection, progress, first_byte }
+    }
+
+    /// The body of a request like this one's, which has none.
+    pub fn none_like(&self) -> Self {
+        Self { incoming: None, connection: Arc::clone(&self.connection), ..*self }
     }
 }
 
@@ -64,7 +69,8 @@ impl Body for VisitorBody {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.incoming).poll_frame(context) {
+        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
+        match Pin::new(incoming).poll_frame(context) {
             Poll::Ready(frame) => {
                 this.connection.end(Wait::RequestBody);
                 this.connection.restart(Wait::Answer, this.first_byte);
@@ -79,11 +85,11 @@ impl Body for VisitorBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.incoming.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
     }
 }
 

@@ -5,14 +5,50 @@ use std::net::IpAddr;
 use std::net::SocketAddr;
 
 use http::HeaderMap;
+use http::HeaderName;
 use http::HeaderValue;
 use ipnetwork::IpNetwork;
 
 use crate::click::Scheme;
 use crate::proxy::connection::ConnectionState;
 
-/// How many hops of `X-Forwarded-For` are walked. Chains of trusted proxies are shorter; a longer one is made up.
+/// How many hops of `X-Forwarded-For` or `Forwarded` are walked. Chains of trusted proxies are shorter; a longer one is made up.
 const HOPS: usize = 32;
+
+/// The field in which trusted proxies name the client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AddressField {
+    /// `X-Forwarded-For`: a chain, to which each proxy appends its peer.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239): the same with names.
+    Forwarded,
+    /// One address, which the outermost proxy overwrites, as `CF-Connecting-IP`.
+    Single(HeaderName),
+}
+
+impl AddressField {
+    /// The names of the fields that hold one address.
+    pub const SINGLE: &'static [&'static str] = &[
+        "cf-connecting-ip",
+        "true-client-ip",
+        "fastly-client-ip",
+        "x-real-ip",
+        "x-client-ip",
+        "x-azure-clientip",
+        "x-envoy-external-address",
+    ];
+
+    /// The field of a name, whatever its case.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let name = name.to_ascii_lowercase();
+        match name.as_str() {
+            "x-forwarded-for" => Some(Self::XForwardedFor),
+            "forwarded" => Some(Self::Forwarded),
+            _ => Self::SINGLE.iter().find(|known| **known == name).map(|known| Self::Single(HeaderName::from_static(known))),
+        }
+    }
+}
 
 /// The client of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,13 +60,37 @@ pub struct Client {
 }
 
 impl Client {
-    /// Finds the client of a request that came over `connection`.
-    pub fn find(connection: &ConnectionState, headers: &HeaderMap, trusted: &[IpNetwork]) -> Self {
+    /// Finds the client of a request that came over `connection`; `field` is where trusted proxies name it.
+    pub fn find(connection: &ConnectionState, headers: &HeaderMap, trusted: &[IpNetwork], field: &AddressField) -> Self {
+        let peer = connection.peer();
         if !connection.is_trusted() {
-            return Self { address: Some(connection.peer()), scheme: connection.scheme() };
+            return Self { address: Some(peer), scheme: connection.scheme() };
         }
-        let scheme = scheme(headers).unwrap_or_else(|| connection.scheme());
-        Self { address: walk(headers, trusted, connection.peer()), scheme }
+        let own = connection.scheme();
+        match field {
+            AddressField::XForwardedFor => {
+                // `HeaderMap` gives the lines of one name in their order; the last hop stands at the end of the last line.
+                let lines = headers.get_all("x-forwarded-for").iter().rev();
+                let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')).map(address);
+                Self { address: walk(hops, trusted, peer), scheme: scheme(headers).unwrap_or(own) }
+            }
+            AddressField::Forwarded => {
+                let lines = headers.get_all("forwarded").iter().rev();
+                let mut said = lines.flat_map(|line| split(line.as_bytes(), b',').into_iter().rev()).map(Hop::read).peekable();
+                let nearest = said.peek().and_then(|hop| hop.scheme);
+                let address = walk(said.map(|hop| hop.address), trusted, peer);
+                Self { address, scheme: nearest.or_else(|| scheme(headers)).unwrap_or(own) }
+            }
+            AddressField::Single(name) => {
+                let mut lines = headers.get_all(name).iter();
+                let address = match (lines.next(), lines.next()) {
+                    (None, _) => Some(peer),
+                    (Some(only), None) => address(only.as_bytes()),
+                    _ => None,
+                };
+                Self { address, scheme: scheme(headers).unwrap_or(own) }
+            }
+        }
     }
 }
 
@@ -44,21 +104,58 @@ pub fn address_value(address: IpAddr) -> HeaderValue {
     HeaderValue::from_str(&address.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }
 
-/// Walks `X-Forwarded-For` from its right end over the hops that are trusted; the first that is not is the client.
-fn walk(headers: &HeaderMap, trusted: &[IpNetwork], peer: IpAddr) -> Option<IpAddr> {
+/// Walks from the nearest hop over those that are trusted; the first that is not is the client.
+fn walk(hops: impl Iterator<Item = Option<IpAddr>>, trusted: &[IpNetwork], peer: IpAddr) -> Option<IpAddr> {
     let mut nearest = peer;
-    // `HeaderMap` gives the lines of one name in their order; the last hop stands at the end of the last line.
-    let hops = headers.get_all("x-forwarded-for").iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     for (number, hop) in hops.enumerate() {
         if number == HOPS {
             return None;
         }
-        nearest = address(hop)?;
+        nearest = hop?;
         if !is_trusted(trusted, nearest) {
             break;
         }
     }
     Some(nearest)
+}
+
+/// One element of `Forwarded` (RFC 7239 section 4), as far as it matters.
+#[derive(Clone, Copy, Default)]
+struct Hop {
+    /// `None` also for `unknown` and for made-up names.
+    address: Option<IpAddr>,
+    scheme: Option<Scheme>,
+}
+
+impl Hop {
+    fn read(element: &[u8]) -> Self {
+        let mut hop = Self::default();
+        for pair in split(element, b';') {
+            let mut sides = pair.splitn(2, |byte| *byte == b'=');
+            let (name, value) = (sides.next().unwrap_or_default().trim_ascii(), sides.next().unwrap_or_default());
+            if name.eq_ignore_ascii_case(b"for") {
+                hop.address = address(value);
+            } else if name.eq_ignore_ascii_case(b"proto") {
+                let https = value.trim_ascii().eq_ignore_ascii_case(b"https");
+                hop.scheme = Some(if https { Scheme::Https } else { Scheme::Http });
+            }
+        }
+        hop
+    }
+}
+
+/// The parts between separators that stand outside quotes. More than there may be hops are of no interest.
+fn split(text: &[u8], separator: u8) -> Vec<&[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    let outside = |byte: &u8| {
+        let splits = *byte == separator && !quoted;
+        if !escaped && *byte == b'"' {
+            quoted = !quoted;
+        }
+        escaped = quoted && !escaped && *byte == b'\\';
+        splits
+    };
+    text.split(outside).collect()
 }
 
 /// An address as proxies write it: bare, with a port, or in brackets.
@@ -89,7 +186,60 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, value.parse().unwrap());
         }
-        Client::find(&connection, &headers, &settings.trusted_proxies)
+        Client::find(&connection, &headers, &settings.trusted_proxies, &AddressField::XForwardedFor)
+    }
+
+    fn named(field: &str, lines: &[(&'static str, &str)]) -> Client {
+        let settings = Settings { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Settings::default() };
+        let connection = ConnectionState::new("10.0.0.1:1".parse().unwrap(), &settings, Box::new(()));
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().unwrap());
+        }
+        Client::find(&connection, &headers, &settings.trusted_proxies, &AddressField::of_name(field).unwrap())
+    }
+
+    fn address_in(field: &str, lines: &[(&'static str, &str)]) -> Option<String> {
+        named(field, lines).address.map(|address| address.to_string())
+    }
+
+    #[test]
+    fn the_field_of_the_network_in_front_is_read_and_no_other() {
+        let lines = [("cf-connecting-ip", "203.0.113.9"), ("x-forwarded-for", "6.6.6.6"), ("true-client-ip", "6.6.6.6")];
+        assert_eq!(address_in("CF-Connecting-IP", &lines).as_deref(), Some("203.0.113.9"));
+        assert_eq!(address_in("true-client-ip", &[("true-client-ip", "2001:db8::9")]).as_deref(), Some("2001:db8::9"));
+        assert_eq!(AddressField::of_name("x-whatever"), None);
+    }
+
+    #[test]
+    fn a_single_address_said_twice_or_not_at_all() {
+        assert_eq!(address_in("x-real-ip", &[("x-real-ip", "203.0.113.9"), ("x-real-ip", "6.6.6.6")]), None);
+        assert_eq!(address_in("x-real-ip", &[("x-real-ip", "203.0.113.9, 6.6.6.6")]), None);
+        assert_eq!(address_in("x-real-ip", &[]).as_deref(), Some("10.0.0.1"));
+    }
+
+    #[test]
+    fn the_standard_field_is_walked_from_its_end() {
+        for (lines, expected) in [
+            (&["for=6.6.6.6, for=203.0.113.9, for=10.1.1.1"][..], Some("203.0.113.9")),
+            (&["for=6.6.6.6", "For=\"[2001:db8::9]:4711\";by=10.0.0.1"], Some("2001:db8::9")),
+            (&["by=\"a,b;for=6.6.6.6\";for=203.0.113.9"], Some("203.0.113.9")),
+            (&["by=\"\\\",for=6.6.6.6\";for=203.0.113.9"], Some("203.0.113.9")),
+            (&["for=unknown"], None),
+            (&["for=_hidden, for=10.1.1.1"], None),
+            (&["proto=https"], None),
+            (&["for=\"203.0.113.9"], Some("203.0.113.9")),
+        ] {
+            let lines: Vec<_> = lines.iter().map(|line| ("forwarded", *line)).collect();
+            assert_eq!(address_in("forwarded", &lines).as_deref(), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn the_standard_field_says_the_scheme() {
+        let scheme = |line| named("forwarded", &[("forwarded", line), ("x-forwarded-proto", "http")]).scheme;
+        assert_eq!(scheme("for=203.0.113.9;proto=http, for=10.1.1.1;PROTO=https"), Scheme::Https);
+        assert_eq!(scheme("for=203.0.113.9"), Scheme::Http);
     }
 
     fn address_of(peer: &str, fields: &[(&'static str, &str)]) -> Option<String> {
@@ -121,8 +271,9 @@ mod tests {
         let scheme = |peer: &str, said: Option<&str>| {
             let connection = ConnectionState::new(SocketAddr::new(peer.parse().unwrap(), 1), &settings, Box::new(()));
             connection.encrypt();
-            let headers = said.map(|said| (http::HeaderName::from_static("x-forwarded-proto"), said.parse().unwrap()));
-            Client::find(&connection, &headers.into_iter().collect(), &settings.trusted_proxies).scheme
+            let headers = said.map(|said| (HeaderName::from_static("x-forwarded-proto"), said.parse().unwrap()));
+            Client::find(&connection, &headers.into_iter().collect(), &settings.trusted_proxies, &AddressField::XForwardedFor)
+                .scheme
         };
         assert_eq!((scheme("192.0.2.1", None), scheme("192.0.2.1", Some("http"))), (Scheme::Https, Scheme::Https));
         assert_eq!((scheme("10.0.0.1", None), scheme("10.0.0.1", Some("http"))), (Scheme::Https, Scheme::Http));

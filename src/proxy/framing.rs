@@ -4,6 +4,7 @@
 use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
+use http::Response;
 use http::Uri;
 use http::Version;
 use http::header;
@@ -27,8 +28,9 @@ pub fn check(head: &mut Parts, target_limit: usize) -> Result<(), Kind> {
     if head.version == Version::HTTP_2 {
         check_http2(head)?;
     }
-    check_body(&head.headers)?;
-    check_host(&head.headers)?;
+    check_body(&mut head.headers)?;
+    check_host(&head.headers, head.version)?;
+    check_expectation(&head.headers, head.version)?;
     if head.uri.path_and_query().is_some_and(|target| target.as_str().len() > target_limit) {
         return Err(Kind::TargetTooLong);
     }
@@ -62,24 +64,55 @@ fn check_http2(head: &mut Parts) -> Result<(), Kind> {
     Ok(())
 }
 
-fn check_body(headers: &HeaderMap) -> Result<(), Kind> {
+fn check_body(headers: &mut HeaderMap) -> Result<(), Kind> {
     let length = headers.get(header::CONTENT_LENGTH);
     if length.is_some_and(|value| value.is_empty() || !value.as_bytes().iter().all(u8::is_ascii_digit)) {
         return Err(Kind::BadRequest);
     }
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
-        (None, _) => Ok(()),
-        (Some(only), None) if length.is_none() && only.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (None, _) => {}
+        (Some(only), None) if length.is_none() && is_chunked(only) => {}
+        _ => return Err(Kind::BadRequest),
+    }
+    // Digits that some read as octal are written anew.
+    let padded = length.map(HeaderValue::as_bytes).filter(|digits| digits.len() > 1 && digits.starts_with(b"0"));
+    if let Some(digits) = padded {
+        let plain = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u64>().ok()).ok_or(Kind::BadRequest)?;
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(plain));
+    }
+    Ok(())
+}
+
+fn is_chunked(value: &HeaderValue) -> bool {
+    value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
+}
+
+/// HTTP/1.0 knows no `Host`; whoever forwards such a request names one (RFC 9112 section 3.2).
+fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Kind> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if is_authority(host.as_bytes()) => Ok(()),
+        (None, _) if version == Version::HTTP_10 => Ok(()),
         _ => Err(Kind::BadRequest),
     }
 }
 
-fn check_host(headers: &HeaderMap) -> Result<(), Kind> {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) if is_authority(host.as_bytes()) => Ok(()),
-        _ => Err(Kind::BadRequest),
+/// One expectation is known (RFC 9110 section 10.1.1), and each hop answers it itself; HTTP/1.0 knows none.
+fn check_expectation(headers: &HeaderMap, version: Version) -> Result<(), Kind> {
+    let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    let met = version == Version::HTTP_10 || headers.get_all(header::EXPECT).iter().all(known);
+    if met { Ok(()) } else { Err(Kind::ExpectationUnmet) }
+}
+
+/// Refuses an answer whose body has no sure end or is coded for the hop: a transfer coding that is not exactly one `chunked`,
+/// or any in HTTP/1.0 (RFC 9112 sections 6.1 and 6.3).
+pub fn check_answer<B>(response: &Response<B>) -> Result<(), Kind> {
+    let mut codings = response.headers().get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(only), None) if response.version() != Version::HTTP_10 && is_chunked(only) => Ok(()),
+        _ => Err(Kind::Broken),
     }
 }
 
@@ -112,8 +145,12 @@ fn take_authority(head: &mut Parts) -> Result<(), Kind> {
     let authority = uri.authority.filter(|authority| known && is_authority(authority.as_str().as_bytes()));
     let host = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()).ok_or(Kind::BadRequest)?;
     head.headers.insert(header::HOST, host);
-    let target = uri.path_and_query.filter(|target| target.as_str().starts_with('/'));
-    head.uri = Uri::from(target.unwrap_or(PathAndQuery::from_static("/")));
+    head.uri = Uri::from(match uri.path_and_query {
+        Some(target) if target.as_str().starts_with('/') => target,
+        // Its text begins with a slash, which its bytes lack.
+        Some(target) => target.to_string().parse().map_err(|_| Kind::BadRequest)?,
+        None => PathAndQuery::from_static("/"),
+    });
     Ok(())
 }
 
@@ -162,9 +199,38 @@ mod tests {
     }
 
     #[test]
+    fn a_length_is_written_without_zeros_before_it() {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-length", HeaderValue::from_static("0004"));
+        check_body(&mut headers).unwrap();
+        assert_eq!(headers["content-length"], "4");
+    }
+
+    #[test]
+    fn only_one_expectation_is_known() {
+        assert!(checked("POST", "/", &[("host", "a"), ("expect", "100-Continue")]).is_ok());
+        for value in ["200-ok", "100-continue, x", ""] {
+            assert_eq!(checked("POST", "/", &[("host", "a"), ("expect", value)]), Err(Kind::ExpectationUnmet), "{value}");
+        }
+    }
+
+    #[test]
+    fn an_answer_coded_for_the_hop_is_refused() {
+        let answer = |version, coding| {
+            check_answer(&Response::builder().version(version).header("transfer-encoding", coding).body(()).unwrap())
+        };
+        assert_eq!(answer(Version::HTTP_11, "Chunked"), Ok(()));
+        for coding in ["gzip, chunked", "identity", "xchunked", "chunked, chunked"] {
+            assert_eq!(answer(Version::HTTP_11, coding), Err(Kind::Broken), "{coding}");
+        }
+        assert_eq!(answer(Version::HTTP_10, "chunked"), Err(Kind::Broken));
+    }
+
+    #[test]
     fn an_absolute_target_gives_host_and_path() {
         assert_eq!(checked("GET", "http://b.example/x?y", &[("host", "a")]), Ok(("/x?y".into(), "b.example".into())));
         assert_eq!(checked("GET", "http://b.example", &[("host", "a")]), Ok(("/".into(), "b.example".into())));
+        assert_eq!(checked("GET", "http://b.example?y", &[("host", "a")]), Ok(("/?y".into(), "b.example".into())));
         assert_eq!(checked("GET", "ftp://b.example/", &[("host", "a")]), Err(Kind::BadRequest));
         assert_eq!(checked("GET", "http://u@b.example/", &[("host", "a")]), Err(Kind::BadRequest));
     }

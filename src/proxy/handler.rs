@@ -82,12 +82,16 @@ impl Proxy {
 
     /// Checks a request head and brings its target into origin form.
     pub fn check(&self, head: &mut Parts) -> Result<(), Kind> {
-        framing::check(head, self.settings.target_limit)
+        framing::check(head, self.settings.target_limit)?;
+        if !head.headers.contains_key(header::HOST) {
+            head.headers.insert(header::HOST, self.settings.upstream.field().clone());
+        }
+        Ok(())
     }
 
     /// The client behind a request.
     pub fn client(&self, connection: &ConnectionState, head: &Parts) -> Client {
-        Client::find(connection, &head.headers, &self.settings.trusted_proxies)
+        Client::find(connection, &head.headers, &self.settings.trusted_proxies, &self.settings.client_field)
     }
 
     /// An answer of our own, counted.
@@ -116,13 +120,15 @@ impl Proxy {
             if plain { None } else { Exchange::open(&self.shop, connection, &mut head, client.address, client.scheme) };
         let host = self.settings.rewrite_location.then(|| head.headers.get(header::HOST).cloned()).flatten();
         let upstream_host = (self.settings.host == HostField::Upstream).then(|| self.settings.upstream.field());
-        headers::prepare_request(&mut head.headers, connection, &client, upstream_host);
+        let field = &self.settings.client_field;
+        headers::prepare_request(&mut head.headers, connection, &client, field, upstream_host);
         head.version = Version::HTTP_11;
         let body = VisitorBody::new(body, Arc::clone(connection), self.settings.body_progress, self.settings.first_byte);
         let response = match visitor_side {
             Some(visitor_side) => self.tunnel(connection, head, body, visitor_side).await?,
             None => self.upstream.send(Request::from_parts(head, body), connection).await?,
         };
+        framing::check_answer(&response)?;
         let mut response = self.prepared(response, &client, host.as_ref());
         let Some(exchange) = exchange else {
             if !plain {

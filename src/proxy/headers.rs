@@ -7,6 +7,7 @@ use http::HeaderValue;
 use http::header;
 
 use crate::click::Scheme;
+use crate::proxy::client::AddressField;
 use crate::proxy::client::Client;
 use crate::proxy::client::address_value;
 use crate::proxy::connection::ConnectionState;
@@ -22,6 +23,8 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// Fields of one hop besides `Connection` and what it names. `Expect` is among them as each hop answers it itself.
 const HOP: &[&str] = &[
     "keep-alive",
+    // CGI makes `HTTP_PROXY` of it, which programs take for their own setting.
+    "proxy",
     "proxy-connection",
     "proxy-authenticate",
     "proxy-authorization",
@@ -58,6 +61,22 @@ const CLIENT: &[&str] = &[
     "x-envoy-external-address",
 ];
 
+/// Those of them that hold one address.
+const SINGLE: &[&str] = &[
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "fastly-client-ip",
+    "x-azure-clientip",
+    "x-envoy-external-address",
+];
+
+/// Those of them that tell of a chain, besides the one that is configured.
+const CHAINS: &[&str] = &["forwarded", "x-forwarded", "x-original-forwarded-for", "forwarded-for"];
+
 /// Fields that `Connection` cannot remove: the shop would believe something else without them.
 const KEPT: &[&str] =
     &["host", "cookie", "authorization", "content-length", "content-type", "content-encoding", "cache-control", "set-cookie"];
@@ -68,6 +87,7 @@ struct Found {
     hop: bool,
     client: bool,
     own: bool,
+    twin: bool,
 }
 
 fn scan(headers: &HeaderMap) -> Found {
@@ -80,8 +100,20 @@ fn scan(headers: &HeaderMap) -> Found {
             _ => {}
         }
         found.client |= matches!(name.as_bytes().first(), Some(b'x' | b'f' | b'c' | b't')) && CLIENT.contains(&name);
+        found.twin |= is_twin(name);
     }
     found
+}
+
+/// Whether a name is one that counts but for its punctuation: CGI and its heirs read `X_Forwarded_For` as `X-Forwarded-For`
+/// (RFC 3875 section 4.1.18).
+fn is_twin(name: &str) -> bool {
+    let odd = |byte: u8| !byte.is_ascii_alphanumeric() && byte != b'-';
+    if !name.bytes().any(odd) {
+        return false;
+    }
+    let plain: String = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
+    [HOP, CLIENT, KEPT].iter().any(|names| names.contains(&plain.as_str())) || plain.starts_with(OWN_PREFIX)
 }
 
 /// Removes the visitor's own copies of our fields; before anything of ours is added.
@@ -129,23 +161,61 @@ fn may_be_named(name: &str) -> bool {
     !CLIENT.contains(&name) && !KEPT.contains(&name) && !name.starts_with(OWN_PREFIX)
 }
 
-/// Makes a request's fields ready for the shop. `host` replaces the visitor's `Host` where it is given.
-pub fn prepare_request(headers: &mut HeaderMap, connection: &ConnectionState, client: &Client, host: Option<&HeaderValue>) {
+/// Makes a request's fields ready for the shop. `field` is where trusted proxies name the client; `host` replaces the
+/// visitor's `Host` where it is given.
+pub fn prepare_request(
+    headers: &mut HeaderMap,
+    connection: &ConnectionState,
+    client: &Client,
+    field: &AddressField,
+    host: Option<&HeaderValue>,
+) {
     let found = scan(headers);
     strip_hop(headers, &found);
-    if found.client && !connection.is_trusted() {
-        for name in CLIENT {
-            headers.remove(*name);
+    if found.twin {
+        let names: Vec<HeaderName> = headers.keys().filter(|name| is_twin(name.as_str())).cloned().collect();
+        for name in names {
+            headers.remove(name);
         }
     }
-    say_client(headers, connection, client);
+    match (found.client, connection.is_trusted()) {
+        (false, _) => {}
+        (true, false) => CLIENT.iter().for_each(|name| drop(headers.remove(*name))),
+        (true, true) => agree(headers, client, field),
+    }
+    say_client(headers, connection, client, field);
     if let Some(host) = host {
         headers.insert(header::HOST, host.clone());
     }
 }
 
-fn say_client(headers: &mut HeaderMap, connection: &ConnectionState, client: &Client) {
-    let chain = if connection.is_trusted() { chain(headers, connection) } else { connection.peer_value().clone() };
+/// A trusted proxy vouches for one field; the others may be the visitor's own, passed on. The shop finds the same client in all.
+fn agree(headers: &mut HeaderMap, client: &Client, field: &AddressField) {
+    for name in CHAINS {
+        if *name != "forwarded" || *field != AddressField::Forwarded {
+            headers.remove(*name);
+        }
+    }
+    for name in SINGLE {
+        let told = headers.remove(*name).and(client.address);
+        if let Some(address) = told {
+            headers.insert(HeaderName::from_static(name), address_value(address));
+        }
+    }
+}
+
+fn say_client(headers: &mut HeaderMap, connection: &ConnectionState, client: &Client, field: &AddressField) {
+    let chain = match (connection.is_trusted(), field) {
+        (false, _) => connection.peer_value().clone(),
+        (true, AddressField::XForwardedFor) => chain(headers, connection),
+        (true, _) => {
+            headers.remove(X_FORWARDED_FOR);
+            if let Some(address) = client.address.filter(|address| *address != connection.peer()) {
+                headers.insert(X_FORWARDED_FOR, address_value(address));
+            }
+            chain(headers, connection)
+        }
+    };
     headers.insert(X_FORWARDED_FOR, chain);
     match client.address {
         Some(address) if address == connection.peer() => headers.insert(X_REAL_IP, connection.peer_value().clone()),
@@ -213,14 +283,48 @@ mod tests {
         headers
     }
 
-    fn prepared(peer: &str, fields: &[(&'static str, &str)]) -> HeaderMap {
+    fn prepared_by(field: &str, peer: &str, fields: &[(&'static str, &str)]) -> HeaderMap {
         let settings = Settings { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Settings::default() };
         let peer = std::net::SocketAddr::new(peer.parse().unwrap(), 1);
         let connection = ConnectionState::new(peer, &settings, Box::new(()));
         let mut headers = map(fields);
-        let client = Client::find(&connection, &headers, &settings.trusted_proxies);
-        prepare_request(&mut headers, &connection, &client, None);
+        let field = AddressField::of_name(field).unwrap();
+        let client = Client::find(&connection, &headers, &settings.trusted_proxies, &field);
+        prepare_request(&mut headers, &connection, &client, &field, None);
         headers
+    }
+
+    fn prepared(peer: &str, fields: &[(&'static str, &str)]) -> HeaderMap {
+        prepared_by("x-forwarded-for", peer, fields)
+    }
+
+    #[test]
+    fn a_trusted_proxys_field_is_the_one_truth() {
+        let fields = [
+            ("host", "a"),
+            ("cf-connecting-ip", "203.0.113.9"),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("forwarded", "for=6.6.6.6"),
+            ("true-client-ip", "6.6.6.6"),
+        ];
+        let headers = prepared_by("cf-connecting-ip", "10.0.0.1", &fields);
+        assert!(headers.values().all(|value| value != "6.6.6.6"), "{headers:?}");
+        assert_eq!(
+            (&headers["x-forwarded-for"], &headers["x-real-ip"]),
+            (&"203.0.113.9, 10.0.0.1".parse().unwrap(), &"203.0.113.9".parse().unwrap())
+        );
+        assert_eq!(headers["true-client-ip"], "203.0.113.9");
+    }
+
+    #[test]
+    fn names_that_a_shop_may_read_as_others_do_not_cross() {
+        let twins =
+            ["x_forwarded_for", "x.real.ip", "x_clicksieve_score", "content_length", "transfer_encoding", "cf_connecting_ip"];
+        let fields: Vec<(&str, &str)> = twins.iter().map(|name| (*name, "6")).chain([("host", "a"), ("x_own", "6")]).collect();
+        for peer in ["192.0.2.1", "10.0.0.1"] {
+            let headers = prepared(peer, &fields);
+            assert!(twins.iter().all(|name| !headers.contains_key(*name)) && headers.contains_key("x_own"), "{headers:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! One request on its way: checked, its client found, forwarded to the shop, and the answer streamed back.
-//! Promises: a page is served whatever else fails, a cut answer stays visibly cut, a request is never sent twice.
+//! Promises: a page is served whatever else fails, a cut answer stays visibly cut, what may not be repeated is never sent twice.
 //! One [`Proxy`] per thread. Must not know sockets of visitors, the collector, delivery or files of configuration.
 
+pub mod ahead;
 pub mod body;
 pub mod bypass;
 pub mod client;
@@ -24,6 +25,7 @@ use ipnetwork::IpNetwork;
 
 pub use crate::proxy::body::ProxyBody;
 pub use crate::proxy::bypass::Bypass;
+pub use crate::proxy::client::AddressField;
 pub use crate::proxy::connection::ConnectionState;
 pub use crate::proxy::exchange::Exchange;
 pub use crate::proxy::handler::Proxy;
@@ -62,6 +64,8 @@ pub struct Settings {
     pub cookie_domain: Option<CookieDomain>,
     /// Peers whose `X-Forwarded-*` fields are believed. Empty: nobody's.
     pub trusted_proxies: Vec<IpNetwork>,
+    /// The field in which they name the client.
+    pub client_field: AddressField,
     /// How long a connection to the shop may take to open. A shop stands near; 5 s is two lost SYNs.
     pub connect: Duration,
     /// How long the shop may take to begin its answer once the request moves no more. 60 s as nginx and Apache have it.
@@ -90,6 +94,7 @@ impl Default for Settings {
             rewrite_location: false,
             cookie_domain: None,
             trusted_proxies: Vec::new(),
+            client_field: AddressField::default(),
             connect: Duration::from_secs(5),
             first_byte: Duration::from_mins(1),
             body_progress: Duration::from_mins(1),

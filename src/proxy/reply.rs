@@ -54,6 +54,7 @@ kinds! {
     TunnelRefused = "tunnel_refused", METHOD_NOT_ALLOWED, "There is no tunnel here.", true;
     BodyStalled = "body_stalled", REQUEST_TIMEOUT, "The request did not arrive in time.", true;
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The request is too large.", true;
+    ExpectationUnmet = "expectation_unmet", EXPECTATION_FAILED, "The request expects what is not known here.", true;
     TargetTooLong = "target_too_long", URI_TOO_LONG, "The address is too long.", true;
     Unreachable = "unreachable", BAD_GATEWAY, "The shop cannot be reached at the moment.", false;
     Broken = "broken", BAD_GATEWAY, "The shop gave no proper answer.", false;

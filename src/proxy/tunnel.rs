@@ -69,7 +69,7 @@ pub struct Tunnel<'a> {
 impl Tunnel<'_> {
     /// Forwards the upgrade over a connection of its own. `visitor_side` becomes the tunnel's visitor end after a 101.
     pub async fn open(self, request: Request<VisitorBody>, visitor_side: OnUpgrade) -> Result<Response<UpstreamBody>, Kind> {
-        let (mut sender, line) = self.upstream.open().await?;
+        let (mut sender, line, _) = self.upstream.open().await?;
         // The connection outlives the request, so it runs by itself; its end is seen by whoever holds its other end.
         tokio::task::spawn_local(line.with_upgrades());
         let answered = timeout(self.first_byte, sender.send_request(request)).await.map_err(|_| Kind::Silent)?;

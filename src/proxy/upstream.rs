@@ -3,7 +3,8 @@
 //! Nobody runs such a connection in a task of its own. Whoever waits for the answer's head polls it, then the answer's
 //! body does, so that head and body of an answer leave in few writes; an unused one is looked at when it is taken out.
 //! It goes back only in the state of a new one: both messages complete and not a byte more. A request goes out again
-//! only where hyper hands it back unsent. Must not know what is asked.
+//! only where hyper hands it back unsent, or where a used connection broke and the request is safe to repeat (RFC 9110
+//! section 9.2.2); both over a fresh connection. Must not know what is asked.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
+use http::Method;
 use http::Request;
 use http::Response;
 use http_body::Body;
@@ -32,6 +34,8 @@ use tokio::time::Instant;
 use tokio::time::timeout;
 
 use crate::proxy::Settings;
+use crate::proxy::ahead::Count;
+use crate::proxy::ahead::Counted;
 use crate::proxy::body::BodyError;
 use crate::proxy::body::VisitorBody;
 use crate::proxy::connection::ConnectionState;
@@ -101,12 +105,16 @@ impl Origin {
     }
 }
 
-type Line = http1::Connection<TokioIo<TcpStream>, VisitorBody>;
+type Line = http1::Connection<TokioIo<Counted<TcpStream>>, VisitorBody>;
+
+/// How many heads' worth of bytes may come before an answer's head is complete: its own and one of answers ahead of it.
+const HEADS: usize = 2;
 
 /// One connection to the shop. `sender` says what to send, `line` does it when polled.
 pub struct Link {
     sender: http1::SendRequest<VisitorBody>,
     line: Line,
+    count: Count,
     unused_since: Instant,
 }
 
@@ -147,7 +155,9 @@ struct Shared {
 enum Failure {
     /// Not a byte went out; here is the request again.
     Unsent(Box<Request<VisitorBody>>),
-    /// It may have been sent.
+    /// The connection broke before there was an answer.
+    Unanswered(Kind),
+    /// It was sent, and what came is no use.
     Lost(Kind),
 }
 
@@ -174,22 +184,24 @@ impl Upstream {
         visitor: &Arc<ConnectionState>,
     ) -> Result<Response<UpstreamBody>, Kind> {
         if let Some(link) = self.take() {
+            let again = repeated(&request);
             match self.exchange(link, request, visitor).await {
                 Ok(response) => return Ok(response),
                 Err(Failure::Lost(kind)) => return Err(kind),
-                Err(Failure::Unsent(again)) => request = *again,
+                Err(Failure::Unsent(unsent)) => request = *unsent,
+                Err(Failure::Unanswered(kind)) => request = again.ok_or(kind)?,
             }
         }
-        let (sender, line) = self.open().await?;
-        let fresh = Box::new(Link { sender, line, unused_since: Instant::now() });
+        let (sender, line, count) = self.open().await?;
+        let fresh = Box::new(Link { sender, line, count, unused_since: Instant::now() });
         self.exchange(fresh, request, visitor).await.map_err(|failure| match failure {
-            Failure::Lost(kind) => kind,
+            Failure::Lost(kind) | Failure::Unanswered(kind) => kind,
             Failure::Unsent(_) => Kind::Broken,
         })
     }
 
     /// Opens a connection that belongs to no pool.
-    pub async fn open(&self) -> Result<(http1::SendRequest<VisitorBody>, Line), Kind> {
+    pub async fn open(&self) -> Result<(http1::SendRequest<VisitorBody>, Line, Count), Kind> {
         let stream = match timeout(self.0.connect, TcpStream::connect(self.0.origin.place())).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
@@ -204,8 +216,10 @@ impl Upstream {
         // hyper would grow its buffer to 400 KiB for a fast answer, and a slow visitor would hold several of that size.
         let mut protocol = http1::Builder::new();
         protocol.max_header_size(self.0.head_limit).max_buf_size(self.0.head_limit);
-        let handshake = protocol.handshake(TokioIo::new(stream)).await;
-        handshake.map_err(|_| Kind::Unreachable)
+        let count = Count::default();
+        let handshake = protocol.handshake(TokioIo::new(Counted::new(stream, count.clone()))).await;
+        let (sender, line) = handshake.map_err(|_| Kind::Unreachable)?;
+        Ok((sender, line, count))
     }
 
     /// The unused connection that was used last, if one is still good. The others age and go.
@@ -243,6 +257,8 @@ impl Upstream {
         visitor: &Arc<ConnectionState>,
     ) -> Result<Response<UpstreamBody>, Failure> {
         visitor.restart(Wait::Answer, self.0.first_byte);
+        link.count.restart();
+        let (count, most) = (link.count.clone(), self.0.head_limit.saturating_mul(HEADS));
         let mut answer = pin!(link.sender.try_send_request(request));
         let mut link = Some(link);
         let answered = std::future::poll_fn(|context| {
@@ -252,7 +268,7 @@ impl Upstream {
             }
             match answer.as_mut().poll(context) {
                 Poll::Ready(answered) => Poll::Ready(Some(answered)),
-                Poll::Pending if visitor.is_over(Wait::Answer) => Poll::Ready(None),
+                Poll::Pending if visitor.is_over(Wait::Answer) || count.read() > most => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
             }
         })
@@ -264,8 +280,9 @@ impl Upstream {
             Some(Ok(response)) => Ok(response.map(|incoming| self.body(incoming, link, visitor))),
             Some(Err(mut error)) => match error.take_message() {
                 Some(request) => Err(Failure::Unsent(Box::new(request))),
-                None => Err(Failure::Lost(blame(&error.into_error()))),
+                None => Err(lost(&error.into_error())),
             },
+            None if count.read() > most => Err(Failure::Lost(Kind::Broken)),
             None if stalled => Err(Failure::Lost(Kind::BodyStalled)),
             None => Err(Failure::Lost(Kind::Silent)),
         }
@@ -279,6 +296,28 @@ impl Upstream {
         }
         body
     }
+}
+
+/// The same request once more, if it is safe and has no body.
+fn repeated(request: &Request<VisitorBody>) -> Option<Request<VisitorBody>> {
+    let safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) && request.body().is_end_stream();
+    safe.then(|| {
+        let mut again = Request::new(request.body().none_like());
+        request.method().clone_into(again.method_mut());
+        request.uri().clone_into(again.uri_mut());
+        request.headers().clone_into(again.headers_mut());
+        again
+    })
+}
+
+fn lost(error: &hyper::Error) -> Failure {
+    let broke = error.is_incomplete_message() || error.is_closed() || error.is_canceled() || is_io(error);
+    let kind = blame(error);
+    if broke && kind == Kind::Broken { Failure::Unanswered(kind) } else { Failure::Lost(kind) }
+}
+
+fn is_io(error: &hyper::Error) -> bool {
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
 }
 
 /// Whose fault it is that a request was lost.

@@ -2,6 +2,7 @@
 //! bounds, its waits looked at by one timer. Must not know what a request asks.
 
 use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::pin::pin;
 use std::rc::Rc;
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use crate::proxy::ConnectionState;
 use crate::proxy::connection::Wait;
 use crate::server::Settings;
+use crate::server::guard::Fault;
 use crate::server::route::Room;
 use crate::server::tls::Handshakes;
 use crate::server::watch::Resting;
@@ -28,6 +30,9 @@ use crate::server::wire::Raw;
 use crate::server::wire::Wire;
 use crate::telemetry::Metrics;
 
+/// How much later than the guard the HTTP library finds a head too large.
+const HEADROOM: usize = 1_024;
+
 /// What the door counts by itself: what it refuses never reaches a room.
 #[derive(Clone, Debug)]
 pub(super) struct Counts {
@@ -35,7 +40,10 @@ pub(super) struct Counts {
     pub(super) full: Counter,
     pub(super) malformed: Counter,
     pub(super) resets: Counter,
-    slow: Counter,
+    pub(super) preamble: Counter,
+    pub(super) slow: Counter,
+    /// By [`Fault`].
+    faults: Arc<[Counter]>,
     handshakes: Handshakes,
 }
 
@@ -47,7 +55,9 @@ impl Counts {
             full: refused("too_many_connections"),
             malformed: refused("malformed"),
             resets: refused("too_many_resets"),
+            preamble: refused("preamble"),
             slow: refused("head_stalled"),
+            faults: Fault::ALL.iter().map(|fault| refused(fault.name())).collect(),
             handshakes: Handshakes::new(metrics),
         }
     }
@@ -120,22 +130,35 @@ impl Talk {
             Poll::Pending
         })
         .await;
-        match ended {
+        // Without parts the connection has become a tunnel.
+        let Some(mut parts) = http.into_parts() else { return };
+        let fault = parts.io.fault();
+        if let Some(counter) = fault.and_then(|fault| counts.faults.get(fault as usize)) {
+            counter.inc();
+        }
+        let word = match ended {
             Ended::Done(Err(error)) => {
-                if error.is_parse() {
+                tracing::debug!(%error, "connection ended");
+                if fault.is_none() && error.is_parse() {
                     counts.malformed.inc();
                 }
-                tracing::debug!(%error, "connection ended");
+                fault.filter(|_| is_refusal(&error)).map_or(&[][..], Fault::answer)
             }
-            Ended::Late if connection.is_over(Wait::Head) => {
-                if let Some(mut parts) = http.into_parts().filter(|parts| !parts.read_buf.is_empty()) {
-                    counts.slow.inc();
-                    parts.io.wire().last_words(room.door().slow());
-                }
+            Ended::Late if connection.is_over(Wait::Head) && !parts.read_buf.is_empty() => {
+                counts.slow.inc();
+                room.door().slow()
             }
-            Ended::Done(Ok(())) | Ended::Late => {}
-        }
+            Ended::Late => return,
+            Ended::Done(Ok(())) => &[],
+        };
+        parts.io.part(word, !parts.read_buf.is_empty()).await;
     }
+}
+
+/// Whether a connection ended by the guard's word, with nothing said to the visitor.
+fn is_refusal(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.and_then(io::Error::get_ref).is_some_and(<dyn std::error::Error + Send + Sync>::is::<Fault>)
 }
 
 /// HTTP/1.1 within the door's bounds.
@@ -143,8 +166,9 @@ fn protocol(settings: &Settings) -> http1::Builder {
     let mut protocol = http1::Builder::new();
     protocol
         .max_headers(settings.fields)
-        .max_header_size(settings.head_limit)
-        .max_buf_size(settings.head_limit)
+        // The guard counts the same bytes and fields, and says which was too much.
+        .max_header_size(settings.head_limit.saturating_add(HEADROOM))
+        .max_buf_size(settings.head_limit.saturating_add(HEADROOM))
         .half_close(false);
     // The waits of the connection are looked at by its own timer, which costs a request nothing.
     protocol.header_read_timeout(None);

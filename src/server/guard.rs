@@ -2,25 +2,63 @@
 //! thing that two servers could read differently (RFC 9112 sections 2.2, 5, 6, 7 and 11.2). Promises: bounded memory and
 //! work on any bytes; what passed is framed in one way only. Must not know what is asked.
 
-/// Why a stream is stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// A line that ends without CR, or a CR within a line (RFC 9112 section 2.2).
-    LineEnd,
-    /// A field line that begins with white space (obsolete folding, section 5.2).
-    Folded,
-    /// No request line of HTTP/1.0 or 1.1.
-    RequestLine,
-    /// A field line without a name and colon, or with white space between them (section 5.1).
-    Field,
-    /// A length that is no number, is said twice, or stands beside a coding (section 6.3).
-    Length,
-    /// A transfer coding that is not exactly one `chunked`, or any in HTTP/1.0 (section 6.1).
-    Coding,
-    /// A chunk whose size or end is not as section 7.1 has it.
-    Chunk,
-    /// A head, a chunk's size or trailers without an end.
-    Endless,
+macro_rules! faults {
+    ($($fault:ident = $name:literal, $answer:ident, $says:literal;)+) => {
+        /// Why a stream is stopped.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+        pub enum Fault {
+            $(#[doc = $says] #[error($says)] $fault,)+
+        }
+
+        impl Fault {
+            /// All faults.
+            pub const ALL: &'static [Self] = &[$(Self::$fault,)+];
+
+            /// The name used in metrics.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$fault => $name,)+ }
+            }
+
+            /// What the visitor is told, as bytes on the wire.
+            pub fn answer(self) -> &'static [u8] {
+                match self { $(Self::$fault => $answer,)+ }
+            }
+        }
+    };
+}
+
+const MALFORMED: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n";
+const TOO_LONG: &[u8] = b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n";
+const TOO_LARGE: &[u8] =
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n";
+
+const NO_TUNNEL: &[u8] = b"HTTP/1.1 405 Method Not Allowed\r\nconnection: close\r\nallow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n";
+
+faults! {
+    LineEnd = "line_end", MALFORMED, "a line that ends without CR, or a CR within a line (RFC 9112 section 2.2)";
+    Control = "control_character", MALFORMED, "a control character in a line (RFC 9110 section 5.5)";
+    Folded = "folded_field", MALFORMED, "a field line that begins with white space (RFC 9112 section 5.2)";
+    RequestLine = "request_line", MALFORMED, "no request line of HTTP/1.0 or 1.1, or a target with a fragment (RFC 9112 section 3)";
+    Field = "field_line", MALFORMED, "a field line without a name and colon, or with white space between them (RFC 9112 section 5.1)";
+    Length = "content_length", MALFORMED, "a length that is no number, is said twice, or stands beside a coding (RFC 9112 section 6.3)";
+    Coding = "transfer_coding", MALFORMED, "a transfer coding that is not exactly one `chunked`, or any in HTTP/1.0 (RFC 9112 section 6.1)";
+    Chunk = "chunk", MALFORMED, "a chunk whose size or end is not as it must be (RFC 9112 section 7.1)";
+    Tunnel = "tunnel_refused", NO_TUNNEL, "a tunnel is asked for, and what follows would be no HTTP (RFC 9110 section 9.3.6)";
+    TargetTooLong = "target_too_long", TOO_LONG, "a request line without an end";
+    HeadTooLarge = "head_too_large", TOO_LARGE, "a head without an end";
+    TooManyFields = "too_many_fields", TOO_LARGE, "a head of too many fields";
+    TrailersTooLarge = "trailers_too_large", TOO_LARGE, "trailers without an end, or of too many fields";
+}
+
+/// How much a visitor may say.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a request line.
+    pub line: usize,
+    /// Bytes of a head, and of trailers.
+    pub head: usize,
+    /// Fields of a head, and of trailers.
+    pub fields: usize,
 }
 
 /// Bytes of a chunk's size with its extensions; they have no use today.
@@ -66,13 +104,25 @@ pub struct Guard {
     line: Vec<u8>,
     /// Bytes of the head or of the trailers so far.
     read: usize,
-    limit: usize,
+    /// Their fields.
+    fields: usize,
+    limits: Limits,
 }
 
 impl Guard {
-    /// A guard at the beginning of a connection; heads have at most `limit` bytes.
-    pub fn new(limit: usize) -> Self {
-        Self { state: State::Start(0), framing: Framing::default(), line: Vec::new(), read: 0, limit }
+    /// A guard at the beginning of a connection.
+    pub fn new(limits: Limits) -> Self {
+        Self { state: State::Start(0), framing: Framing::default(), line: Vec::new(), read: 0, fields: 0, limits }
+    }
+
+    /// Whether a fault that was found lies in a head, so that nobody has begun to answer the request.
+    pub fn is_in_head(&self) -> bool {
+        matches!(self.state, State::Start(_) | State::Fields)
+    }
+
+    /// Whether all that came is whole requests.
+    pub fn is_at_rest(&self) -> bool {
+        matches!(self.state, State::Start(_) | State::Asked | State::Tunnel) && self.read == 0
     }
 
     /// Follows the next bytes. `tunnelled` says whether an upgrade has been granted.
@@ -130,9 +180,14 @@ impl Guard {
         let end = memchr::memchr(b'\n', rest);
         let piece = end.and_then(|end| rest.get(..=end)).unwrap_or(rest);
         self.read = self.read.saturating_add(piece.len());
-        let limit = if self.state == State::Size { CHUNK_LINE } else { self.limit };
+        let (limit, fault) = match self.state {
+            State::Size => (CHUNK_LINE, Fault::Chunk),
+            State::Start(_) => (self.limits.line, Fault::TargetTooLong),
+            State::Trailers => (self.limits.head, Fault::TrailersTooLarge),
+            _ => (self.limits.head, Fault::HeadTooLarge),
+        };
         if self.read > limit {
-            return Err(Fault::Endless);
+            return Err(fault);
         }
         if end.is_none() {
             self.line.extend_from_slice(piece);
@@ -149,27 +204,43 @@ impl Guard {
     }
 
     fn line(&mut self, line: &[u8]) -> Result<(), Fault> {
-        let text = line.strip_suffix(b"\r\n").filter(|text| memchr::memchr(b'\r', text).is_none()).ok_or(Fault::LineEnd)?;
+        let text = line.strip_suffix(b"\r\n").ok_or(Fault::LineEnd)?;
+        if has_control(text) {
+            return Err(if memchr::memchr(b'\r', text).is_some() { Fault::LineEnd } else { Fault::Control });
+        }
         match self.state {
             State::Start(empty) if text.is_empty() => {
+                self.read = 0;
                 self.state = State::Start(empty + 1);
                 if empty < EMPTY_LINES { Ok(()) } else { Err(Fault::RequestLine) }
             }
             State::Start(_) => {
                 self.framing = Framing { old: text.ends_with(b" HTTP/1.0"), ..Framing::default() };
                 self.state = State::Fields;
-                if self.framing.old || text.ends_with(b" HTTP/1.1") { Ok(()) } else { Err(Fault::RequestLine) }
+                // A fragment is no part of a target; who cuts it off and who does not would ask for two pages.
+                let known = self.framing.old || text.ends_with(b" HTTP/1.1");
+                let fragment = text.split(|byte| *byte == b' ').nth(1).is_some_and(|target| target.contains(&b'#'));
+                if text.starts_with(b"CONNECT ") {
+                    return Err(Fault::Tunnel);
+                }
+                if known && !fragment { Ok(()) } else { Err(Fault::RequestLine) }
             }
             State::Fields if text.is_empty() => {
                 self.end_head();
                 Ok(())
             }
-            State::Fields => self.field(text),
+            State::Fields => {
+                self.count(Fault::TooManyFields)?;
+                self.field(text)
+            }
             State::Trailers if text.is_empty() => {
                 self.state = self.after();
                 Ok(())
             }
-            State::Trailers => field(text).map(drop),
+            State::Trailers => {
+                self.count(Fault::TrailersTooLarge)?;
+                field(text).map(drop)
+            }
             _ => {
                 let size = size(text).ok_or(Fault::Chunk)?;
                 self.read = 0;
@@ -177,6 +248,11 @@ impl Guard {
                 Ok(())
             }
         }
+    }
+
+    fn count(&mut self, fault: Fault) -> Result<(), Fault> {
+        self.fields += 1;
+        if self.fields > self.limits.fields { Err(fault) } else { Ok(()) }
     }
 
     fn field(&mut self, line: &[u8]) -> Result<(), Fault> {
@@ -201,7 +277,7 @@ impl Guard {
 
     /// The head has ended: what follows?
     fn end_head(&mut self) {
-        self.read = 0;
+        (self.read, self.fields) = (0, 0);
         self.state = match self.framing {
             Framing { chunked: true, .. } => State::Size,
             Framing { length: Some(length), .. } if length > 0 => State::Body(length),
@@ -211,7 +287,7 @@ impl Guard {
 
     /// What follows a whole request.
     fn after(&mut self) -> State {
-        self.read = 0;
+        (self.read, self.fields) = (0, 0);
         if self.framing.upgrade { State::Asked } else { State::Start(0) }
     }
 }
@@ -227,6 +303,11 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
         return Err(Fault::Field);
     }
     Ok((name, value.get(1..).unwrap_or_default().trim_ascii()))
+}
+
+/// Whether a line holds a control character other than a tab. Without a branch per byte, as it is asked of every line.
+fn has_control(line: &[u8]) -> bool {
+    line.iter().fold(false, |found, byte| found | ((*byte < b' ') & (*byte != b'\t')) | (*byte == 0x7f))
 }
 
 /// Digits and nothing else; no sign, no list.
@@ -249,8 +330,12 @@ mod tests {
 
     /// What a guard finds in a stream that comes in pieces of some size.
     fn fault(stream: &[u8], piece: usize) -> Option<Fault> {
-        let mut guard = Guard::new(65_536);
+        let mut guard = Guard::new(Limits { line: 8_192, head: 65_536, fields: 100 });
         stream.chunks(piece).find_map(|bytes| guard.follow(bytes, false).err()).map(|(_, fault)| fault)
+    }
+
+    fn guard() -> Guard {
+        Guard::new(Limits { line: 100, head: 1_000, fields: 3 })
     }
 
     fn found(stream: &str) -> Option<Fault> {
@@ -301,7 +386,7 @@ mod tests {
             (post("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", "0\r\n\r\n"), Fault::Length),
             (post("Transfer-Encoding: gzip, chunked\r\n", ""), Fault::Coding),
             (post("Transfer-Encoding: xchunked\r\n", ""), Fault::Coding),
-            (post("Transfer-Encoding: \u{b}chunked\r\n", ""), Fault::Coding),
+            (post("Transfer-Encoding: \u{b}chunked\r\n", ""), Fault::Control),
             (post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", ""), Fault::Coding),
             (post("Transfer-Encoding: identity\r\n", ""), Fault::Coding),
             ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), Fault::Coding),
@@ -314,9 +399,17 @@ mod tests {
             (post("Transfer-Encoding: chunked\r\n", "\r\n"), Fault::Chunk),
             (post("Transfer-Encoding: chunked\r\n", "ffffffffffffffff\r\n"), Fault::Chunk),
             (post("Transfer-Encoding: chunked\r\n", "10000000000000000\r\n"), Fault::Chunk),
-            (post("Transfer-Encoding: chunked\r\n", &format!("3;{}\r\n", "x".repeat(2_000))), Fault::Endless),
+            (post("Transfer-Encoding: chunked\r\n", &format!("3;{}\r\n", "x".repeat(2_000))), Fault::Chunk),
             (post("Transfer-Encoding: chunked\r\n", "0\r\n x: 1\r\n\r\n"), Fault::Folded),
-            (format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(70_000)), Fault::Endless),
+            (format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(70_000)), Fault::HeadTooLarge),
+            (format!("GET / HTTP/1.1\r\n{}\r\n", "X: a\r\n".repeat(101)), Fault::TooManyFields),
+            (format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(9_000)), Fault::TargetTooLong),
+            (post("Transfer-Encoding: chunked\r\n", &format!("0\r\n{}\r\n", "X: a\r\n".repeat(101))), Fault::TrailersTooLarge),
+            (post("Transfer-Encoding: chunked\r\n", &format!("0\r\nX: {}\r\n", "a".repeat(70_000))), Fault::TrailersTooLarge),
+            ("CONNECT a:443 HTTP/1.1\r\n\r\n".to_owned(), Fault::Tunnel),
+            ("GET /a#b HTTP/1.1\r\n\r\n".to_owned(), Fault::RequestLine),
+            ("GET / HTTP/1.1\r\nX: a\0b\r\n\r\n".to_owned(), Fault::Control),
+            ("GET / HTTP/1.1\r\nX: a\u{7f}b\r\n\r\n".to_owned(), Fault::Control),
         ] {
             assert_eq!(found(&stream), Some(expected), "{stream:?}");
         }
@@ -325,10 +418,10 @@ mod tests {
     #[test]
     fn bytes_behind_a_granted_upgrade_are_no_http_and_behind_a_refused_one_are() {
         let ask = b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n";
-        let mut granted = Guard::new(1_000);
+        let mut granted = guard();
         assert_eq!(granted.follow(ask, false), Ok(()));
         assert_eq!(granted.follow(b"\x81\x05hello\n", true), Ok(()));
-        let mut refused = Guard::new(1_000);
+        let mut refused = guard();
         assert_eq!(refused.follow(ask, false), Ok(()));
         assert_eq!(refused.follow(b"\x81\x05hello\n", false), Err((0, Fault::LineEnd)));
     }
@@ -336,7 +429,7 @@ mod tests {
     #[test]
     fn the_bytes_before_the_faulty_line_are_named() {
         let stream = b"GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n";
-        assert_eq!(Guard::new(1_000).follow(stream, false), Err((25, Fault::Field)));
+        assert_eq!(guard().follow(stream, false), Err((25, Fault::Field)));
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 //! nothing but the book of open connections is shared. Must not know what a request asks.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -13,18 +14,22 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::net::TcpSocket;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use crate::proxy;
 use crate::proxy::ConnectionState;
+use crate::proxy::client::is_trusted;
 use crate::server::Door;
 use crate::server::Settings;
 use crate::server::admission::Admission;
 use crate::server::admission::Ticket;
 use crate::server::converse::Counts;
 use crate::server::converse::Talk;
+use crate::server::preamble;
 use crate::server::route::Room;
+use crate::server::watch::Scratch;
 use crate::server::watch::scratch;
 use crate::server::wire::Raw;
 use crate::telemetry::Metrics;
@@ -129,11 +134,15 @@ impl Post {
     }
 
     async fn accept(self, listener: TcpListener) {
-        let room = Rc::new(Room::new(self.door.clone(), self.settings.event_body));
-        let here = Admission::new(usize::MAX, usize::MAX, prometheus_client::metrics::gauge::Gauge::default());
-        let shared = scratch(self.settings.head_limit);
         let mut stop = self.stop.clone();
         let mut stopped = pin!(stop.wait_for(|stop| *stop));
+        let grace = self.settings.grace;
+        let thread = Rc::new(Thread {
+            room: Rc::new(Room::new(self.door.clone(), self.settings.event_body)),
+            here: Admission::new(usize::MAX, usize::MAX, prometheus_client::metrics::gauge::Gauge::default()),
+            scratch: scratch(self.settings.head_limit),
+            post: self,
+        });
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -141,27 +150,12 @@ impl Post {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    self.counts.accepted.inc();
-                    let Some(ticket) = self.admission.admit(peer.ip()) else {
-                        self.counts.full.inc();
-                        // Best effort: a full socket buffer on a new connection is not worth waiting for.
-                        let _ = stream.try_write(room.door().full());
-                        continue;
-                    };
-                    let held: (Ticket, Option<Ticket>) = (ticket, here.admit(peer.ip()));
-                    let connection = Arc::new(ConnectionState::new(peer, &self.proxy, Box::new(held)));
-                    // Without it the end of an answer may wait for an acknowledgement; a failure costs time, not correctness.
-                    let _ = stream.set_nodelay(true);
-                    let raw = Raw::new(stream, Arc::clone(&connection), self.settings.write);
-                    let talk = Talk {
-                        connection,
-                        room: Rc::clone(&room),
-                        settings: self.settings.clone(),
-                        scratch: Arc::clone(&shared),
-                        stop: self.stop.clone(),
-                        counts: self.counts.clone(),
-                    };
-                    tokio::task::spawn_local(talk.begin(raw));
+                    thread.post.counts.accepted.inc();
+                    if thread.post.settings.proxy_protocol {
+                        tokio::task::spawn_local(Rc::clone(&thread).introduce(stream, peer));
+                    } else {
+                        thread.admit(stream, peer);
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "connection not accepted");
@@ -170,8 +164,65 @@ impl Post {
             }
         }
         drop(listener);
-        if tokio::time::timeout(self.settings.grace, here.empty()).await.is_err() {
+        if tokio::time::timeout(grace, thread.here.empty()).await.is_err() {
             tracing::warn!("connections cut at the end of the grace");
         }
+    }
+}
+
+/// What the connections of one thread share.
+struct Thread {
+    post: Post,
+    room: Rc<Room>,
+    here: Admission,
+    scratch: Scratch,
+}
+
+impl Thread {
+    /// Reads whose connection it is before it is admitted as theirs.
+    async fn introduce(self: Rc<Self>, mut stream: TcpStream, peer: SocketAddr) {
+        let Post { settings, proxy, counts, admission, .. } = &self.post;
+        // A balancer has no share of its own: its connections are counted in all only, as loopback's are.
+        let place = admission.admit(Ipv4Addr::LOCALHOST.into());
+        if place.is_none() || !is_trusted(&proxy.trusted_proxies, peer.ip().to_canonical()) {
+            (if place.is_none() { &counts.full } else { &counts.preamble }).inc();
+            return;
+        }
+        match tokio::time::timeout(settings.head, preamble::read(&mut stream)).await {
+            Ok(Ok(visitor)) => {
+                drop(place);
+                self.admit(stream, visitor.unwrap_or(peer));
+            }
+            Ok(Err(error)) => {
+                counts.preamble.inc();
+                tracing::debug!(%error, "connection refused");
+            }
+            Err(_) => drop(counts.slow.inc()),
+        }
+    }
+
+    /// Admits a visitor's connection and serves it, or turns it away.
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        let Post { settings, proxy, counts, admission, stop, .. } = &self.post;
+        let Some(ticket) = admission.admit(peer.ip()) else {
+            counts.full.inc();
+            // Best effort: a full socket buffer on a new connection is not worth waiting for.
+            let _ = stream.try_write(self.room.door().full());
+            return;
+        };
+        let held: (Ticket, Option<Ticket>) = (ticket, self.here.admit(peer.ip()));
+        let connection = Arc::new(ConnectionState::new(peer, proxy, Box::new(held)));
+        // Without it the end of an answer may wait for an acknowledgement; a failure costs time, not correctness.
+        let _ = stream.set_nodelay(true);
+        let raw = Raw::new(stream, Arc::clone(&connection), settings.write);
+        let talk = Talk {
+            connection,
+            room: Rc::clone(&self.room),
+            settings: settings.clone(),
+            scratch: Arc::clone(&self.scratch),
+            stop: stop.clone(),
+            counts: counts.clone(),
+        };
+        tokio::task::spawn_local(talk.begin(raw));
     }
 }

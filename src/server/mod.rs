@@ -6,6 +6,7 @@ pub mod admission;
 pub mod converse;
 pub mod guard;
 pub mod listen;
+pub mod preamble;
 pub mod route;
 pub mod shown;
 pub mod streams;
@@ -29,6 +30,8 @@ pub use crate::server::tls::Tls;
 pub struct Settings {
     /// Where it listens. With port 0 the system chooses one port for all threads.
     pub address: SocketAddr,
+    /// Whether trusted peers, and nobody else, connect, and say first whose connection it is (PROXY protocol).
+    pub proxy_protocol: bool,
     /// Threads, each with a listener and a pool of its own.
     pub cores: usize,
     /// Connections in all. 10,000 take some 240 MiB.
@@ -51,6 +54,8 @@ pub struct Settings {
     pub grace: Duration,
     /// Fields of a request head. 100 is hyper's own bound.
     pub fields: usize,
+    /// Bytes of a request line: the 8 KiB of a target with room for the method.
+    pub line_limit: usize,
     /// Bytes of a request head. 64 KiB: long cookies fit, endless heads do not.
     pub head_limit: usize,
     /// Connections that wait to be accepted, per thread.
@@ -65,6 +70,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+            proxy_protocol: false,
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             connections: 10_000,
             per_address: 1_024,
@@ -76,6 +82,7 @@ impl Default for Settings {
             write: Duration::from_mins(1),
             grace: Duration::from_secs(30),
             fields: 100,
+            line_limit: 8 * 1024 + 128,
             head_limit: 64 * 1024,
             backlog: 1_024,
             http2: streams::Limits::default(),

@@ -195,6 +195,10 @@ impl Room {
     }
 
     async fn read(&self, body: Incoming, limit: usize) -> Result<Bytes, Kind> {
+        // What says that it is too large is not waited for.
+        if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+            return Err(Kind::BodyTooLarge);
+        }
         match timeout(self.event_body, Limited::new(body, limit).collect()).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Kind::BodyTooLarge),

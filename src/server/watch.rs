@@ -1,5 +1,5 @@
-//! The visitor's connection under watch: which waits begin and end with its bytes, and the one timer per connection that
-//! looks at them. Must not know requests.
+//! The visitor's connection under watch: which waits begin and end with its bytes, the one timer per connection that looks
+//! at them, and how it is parted from. Must not know requests.
 
 use std::io;
 use std::io::IoSlice;
@@ -13,6 +13,7 @@ use std::task::ready;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http_body::Body;
 use http_body::Frame;
 use http_body::SizeHint;
@@ -21,20 +22,32 @@ use hyper::rt::ReadBufCursor;
 use hyper::rt::Write;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncRead;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 use tokio::time::Sleep;
+use tokio::time::timeout;
 
 use crate::proxy::ProxyBody;
 use crate::proxy::body::BodyError;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::connection::Wait;
 use crate::server::Settings;
+use crate::server::guard::Fault;
 use crate::server::guard::Guard;
+use crate::server::guard::Limits;
 use crate::server::wire::Wire;
 
 /// How far ahead a timer is set while nothing is waited for.
 const FAR: Duration = Duration::from_hours(1);
+
+/// How long a connection is read on after its last word. A socket that is closed with bytes unread resets the connection, and
+/// the reset may overtake the answer (RFC 9112 section 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+/// How much is read and dropped meanwhile.
+const LINGER_BYTES: usize = 16 << 20;
+const LINGER_PIECE: usize = 16 << 10;
 
 /// What one thread reads into before it is looked at; only one connection reads at a time.
 pub type Scratch = Arc<Mutex<Box<[u8]>>>;
@@ -50,42 +63,76 @@ pub struct Watched {
     io: TokioIo<Wire>,
     connection: Arc<ConnectionState>,
     scratch: Scratch,
-    /// `None` once a fault was found: nothing more is read.
-    guard: Option<Guard>,
+    guard: Guard,
+    /// Once it was found nothing more is read.
+    fault: Option<Fault>,
+    /// The visitor has said that nothing more will come.
+    ended: bool,
     head: Duration,
 }
 
 impl Watched {
     /// HTTP/1.1 over a connection whose visitor has the settings' time to complete a request head once begun.
     pub fn new(wire: Wire, connection: Arc<ConnectionState>, settings: &Settings, scratch: Scratch) -> Self {
-        let guard = Some(Guard::new(settings.head_limit.saturating_mul(2)));
-        Self { io: TokioIo::new(wire), connection, scratch, guard, head: settings.head }
+        let limits = Limits { line: settings.line_limit, head: settings.head_limit, fields: settings.fields };
+        let guard = Guard::new(limits);
+        Self { io: TokioIo::new(wire), connection, scratch, guard, fault: None, ended: false, head: settings.head }
     }
 
-    /// Reads what there is and passes on what is sound. A fault is passed on as a NUL, which no head and no chunk may
-    /// hold: the HTTP library refuses it in its own order, after the answers that are due before.
+    /// Reads what there is and passes on what is sound. A fault is an error of the next read. In a head, one letter stands
+    /// in for the line: an unfinished head, which the HTTP library comes to after the answers that are due before.
     fn read_sound(&mut self, context: &mut Context<'_>, mut buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        let Some(guard) = &mut self.guard else { return Poll::Ready(Ok(())) };
+        if let Some(fault) = self.fault {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault)));
+        }
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let room = scratch.len().min(buffer.remaining());
         let mut read = ReadBuf::new(scratch.get_mut(..room).unwrap_or_default());
         ready!(Pin::new(self.io.inner_mut()).poll_read(context, &mut read))?;
         let bytes = read.filled();
-        match guard.follow(bytes, self.connection.is_tunnelled()) {
-            Ok(()) => buffer.put_slice(bytes),
-            Err((sound, fault)) => {
-                tracing::debug!(?fault, "request refused");
-                buffer.put_slice(bytes.get(..sound).unwrap_or_default());
-                buffer.put_slice(b"\0");
-                self.guard = None;
+        self.ended = bytes.is_empty() && room > 0;
+        if let Err((sound, fault)) = self.guard.follow(bytes, self.connection.is_tunnelled()) {
+            tracing::debug!(%fault, "request refused");
+            self.fault = Some(fault);
+            buffer.put_slice(bytes.get(..sound).unwrap_or_default());
+            if self.guard.is_in_head() {
+                buffer.put_slice(b"X");
+            } else if sound == 0 {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault)));
             }
+        } else {
+            buffer.put_slice(bytes);
         }
         Poll::Ready(Ok(()))
     }
 
-    /// The connection itself.
-    pub fn wire(&mut self) -> &mut Wire {
-        self.io.inner_mut()
+    /// Why the visitor was read no further.
+    pub fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
+    /// Says a last word and closes so that the visitor gets it, and what was said before: while it may still be sending,
+    /// what comes is read and dropped, so much and so long. `unread` says that something it sent was not looked at.
+    pub async fn part(&mut self, word: &[u8], unread: bool) {
+        if word.is_empty() && self.ended {
+            return;
+        }
+        let sending = unread || !word.is_empty() || self.fault.is_some() || !self.guard.is_at_rest();
+        let io = self.io.inner_mut();
+        let parting = async {
+            io.write_all(word).await?;
+            io.shutdown().await?;
+            let (mut piece, mut left) = (vec![0; LINGER_PIECE], LINGER_BYTES);
+            let first = if sending { Some(io.read(&mut piece).await) } else { io.read(&mut piece).now_or_never() };
+            let mut read = first.unwrap_or(Ok(0))?;
+            while read > 0 && left > 0 {
+                left = left.saturating_sub(read);
+                read = io.read(&mut piece).await?;
+            }
+            Ok::<_, io::Error>(())
+        };
+        // A visitor that is gone, or goes on for ever, has no claim to more.
+        let _ = timeout(LINGER, parting).await;
     }
 }
 

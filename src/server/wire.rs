@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
-use std::task::Waker;
 use std::time::Duration;
 
 use tokio::io::AsyncRead;
@@ -93,15 +92,6 @@ impl Wire {
     /// Whether the client chose HTTP/2 by ALPN.
     pub fn is_h2(&self) -> bool {
         matches!(self, Self::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2"))
-    }
-
-    /// Says something before the connection is closed, as far as there is room for it at once.
-    pub fn last_words(&mut self, bytes: &[u8]) {
-        let mut context = Context::from_waker(Waker::noop());
-        if Pin::new(&mut *self).poll_write(&mut context, bytes).is_ready() {
-            // Best effort, as the visitor may not read.
-            let _ = Pin::new(self).poll_flush(&mut context);
-        }
     }
 }
 

@@ -17,6 +17,7 @@ mod inject;
 mod layers;
 mod licences;
 mod proxy;
+mod robust;
 mod rules;
 mod shown;
 mod spool;

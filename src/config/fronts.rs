@@ -1,0 +1,82 @@
+//! Who stands in front and how it names the client: ranges, shipped lists by name, the field, the preamble. Must not know
+//! how any of it is believed.
+
+use ipnetwork::IpNetwork;
+
+use crate::config::value;
+use crate::fault::nearest;
+use crate::lists::parse_prefixes;
+use crate::lists::shipped;
+use crate::proxy::AddressField;
+use crate::yaml::Faults;
+use crate::yaml::Node;
+use crate::yaml::Section;
+use crate::yaml::Value;
+
+/// Networks whose edge alone connects to shops, with their shipped lists.
+const SHIPPED: &[(&str, &[&str])] = &[
+    ("cloudflare", &["cloud/cloudflare-ipv4.txt", "cloud/cloudflare-ipv6.txt"]),
+    ("fastly", &["cloud/fastly.txt"]),
+    ("bunny", &["cloud/bunny-net.txt"]),
+];
+
+/// Networks of which no list is shipped, or only one that also holds machines for rent: anybody could speak from there.
+const WITHOUT_LIST: &[&str] = &["cloudfront", "akamai", "google", "azure", "amazon", "imperva", "sucuri", "keycdn"];
+
+/// Peers whose forwarding fields are believed.
+pub(super) fn trusted(file: &Section<'_>) -> Vec<IpNetwork> {
+    let mut networks = Vec::new();
+    for item in file.list("trusted_proxies") {
+        match &item.value {
+            Value::Text(text) if text.starts_with(|letter: char| letter.is_ascii_alphabetic()) && !text.contains(':') => {
+                networks.extend(named(text, item, file.faults()));
+            }
+            _ => networks.extend(value::ranges(std::slice::from_ref(item), file.faults())),
+        }
+    }
+    networks
+}
+
+fn named(name: &str, item: &Node, faults: &Faults) -> Vec<IpNetwork> {
+    if WITHOUT_LIST.contains(&name) {
+        let hint = Some("write its published ranges".to_owned());
+        faults.at(item, format!("there is no shipped list of `{name}`"), hint);
+        return Vec::new();
+    }
+    let Some((_, paths)) = SHIPPED.iter().find(|(known, _)| *known == name) else {
+        let hint = nearest(name, SHIPPED.iter().map(|(known, _)| *known)).map(|known| format!("did you mean `{known}`?"));
+        faults.at(item, format!("`{name}` is not an address or range such as `10.0.0.0/8`"), hint);
+        return Vec::new();
+    };
+    let read = |path: &&str| {
+        let bytes = shipped(path).and_then(|file| file.bytes().ok())?;
+        parse_prefixes(path, &bytes).ok()
+    };
+    let networks: Option<Vec<_>> = paths.iter().map(read).collect();
+    if networks.is_none() {
+        let hint = Some("the program file is damaged; install it again".to_owned());
+        faults.at(item, format!("the shipped list of `{name}` cannot be read"), hint);
+    }
+    networks.into_iter().flatten().flatten().collect()
+}
+
+/// The field in which they name the client.
+pub(super) fn client_field(file: &Section<'_>) -> AddressField {
+    let section = file.section("client_address");
+    let field = section.parsed("header", "a field such as `cf-connecting-ip`", AddressField::of_name);
+    section.finish();
+    field.unwrap_or_default()
+}
+
+/// Whether connections begin with a preamble. Nobody may say one where nobody is trusted.
+pub(super) fn proxy_protocol(file: &Section<'_>) -> bool {
+    let wanted = file.flag("proxy_protocol").unwrap_or(false);
+    if wanted
+        && file.list("trusted_proxies").is_empty()
+        && let Some(node) = file.node("proxy_protocol")
+    {
+        let hint = "name the load balancer there; connections of others are refused".to_owned();
+        file.faults().at(node, "`proxy_protocol` needs `trusted_proxies`", Some(hint));
+    }
+    wanted
+}
