@@ -141,7 +141,7 @@ fn proxy_settings(config: &Config) -> proxy::Settings {
         rewrite_location: config.rewrite_location,
         cookie_domain: config.cookie_domain.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
-        client_field: config.client_field.clone(),
+        client_field: config.fronts.client_field.clone(),
         connect: config.deadlines.connect,
         first_byte: config.deadlines.first_byte,
         body_progress: config.deadlines.body,
@@ -156,7 +156,7 @@ pub(super) fn shop_settings(config: &Config) -> server::Settings {
     let usual = server::Settings::default();
     server::Settings {
         address: config.listen,
-        proxy_protocol: config.proxy_protocol,
+        proxy_protocol: config.fronts.proxy_protocol,
         cores: config.cores.unwrap_or(usual.cores),
         connections: config.limits.connections,
         per_address: config.limits.connections_per_address,

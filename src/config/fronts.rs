@@ -3,6 +3,7 @@
 
 use ipnetwork::IpNetwork;
 
+use crate::config::Fronts;
 use crate::config::value;
 use crate::fault::nearest;
 use crate::lists::parse_prefixes;
@@ -60,8 +61,12 @@ fn named(name: &str, item: &Node, faults: &Faults) -> Vec<IpNetwork> {
     networks.into_iter().flatten().flatten().collect()
 }
 
-/// The field in which they name the client.
-pub(super) fn client_field(file: &Section<'_>) -> AddressField {
+/// How they say whose a request is.
+pub(super) fn fronts(file: &Section<'_>) -> Fronts {
+    Fronts { client_field: client_field(file), proxy_protocol: proxy_protocol(file) }
+}
+
+fn client_field(file: &Section<'_>) -> AddressField {
     let section = file.section("client_address");
     let field = section.parsed("header", "a field such as `cf-connecting-ip`", AddressField::of_name);
     section.finish();
@@ -69,7 +74,7 @@ pub(super) fn client_field(file: &Section<'_>) -> AddressField {
 }
 
 /// Whether connections begin with a preamble. Nobody may say one where nobody is trusted.
-pub(super) fn proxy_protocol(file: &Section<'_>) -> bool {
+fn proxy_protocol(file: &Section<'_>) -> bool {
     let wanted = file.flag("proxy_protocol").unwrap_or(false);
     if wanted
         && file.list("trusted_proxies").is_empty()

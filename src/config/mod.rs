@@ -52,10 +52,8 @@ pub struct Config {
     pub splice: bool,
     /// Peers whose forwarding fields are believed.
     pub trusted_proxies: Vec<IpNetwork>,
-    /// The field in which they name the client.
-    pub client_field: AddressField,
-    /// Whether they, and nobody else, connect, and say first whose connection it is.
-    pub proxy_protocol: bool,
+    /// How they say whose a request is.
+    pub fronts: Fronts,
     /// What the upstream sees as `Host`.
     pub host: HostField,
     /// Whether `Location` fields that name the upstream are rewritten to the shop's own host.
@@ -97,6 +95,15 @@ pub struct Tls {
     pub redirect: Option<SocketAddr>,
     /// For how long browsers are told to ask by `https` only.
     pub hsts: Option<Duration>,
+}
+
+/// How those in front say whose a request is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fronts {
+    /// The field in which they name the client.
+    pub client_field: AddressField,
+    /// Whether they, and nobody else, connect, and say first whose connection it is.
+    pub proxy_protocol: bool,
 }
 
 /// One dataset that events go to.
@@ -311,8 +318,8 @@ mod tests {
     fn the_clients_address_may_stand_in_another_field() {
         let text = "upstream: http://s:1\ntrusted_proxies: [10.0.0.1]\nclient_address: { header: CF-Connecting-IP }\nproxy_protocol: true\n";
         let config = parse(text).unwrap();
-        assert_eq!(config.client_field, AddressField::of_name("cf-connecting-ip").unwrap());
-        assert!(config.proxy_protocol);
+        assert_eq!(config.fronts.client_field, AddressField::of_name("cf-connecting-ip").unwrap());
+        assert!(config.fronts.proxy_protocol);
     }
 
     #[test]

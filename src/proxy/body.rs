@@ -52,6 +52,7 @@ impl VisitorBody {
     }
 
     /// The body of a request like this one's, which has none.
+    #[must_use]
     pub fn none_like(&self) -> Self {
         Self { incoming: None, connection: Arc::clone(&self.connection), ..*self }
     }

@@ -114,7 +114,11 @@ impl Proxy {
     ) -> Result<Response<ProxyBody>, Kind> {
         let client = self.client(connection, &head);
         headers::strip_own(&mut head.headers);
-        let visitor_side = head.extensions.remove::<OnUpgrade>().filter(|_| tunnel::is_wanted(&head));
+        let asked = head.extensions.remove::<OnUpgrade>();
+        let (visitor_side, declined) = if tunnel::is_wanted(&head) { (asked, None) } else { (None, asked) };
+        if let Some(declined) = declined {
+            tunnel::decline(declined);
+        }
         let plain = visitor_side.is_some() || self.is_exempt(&head);
         let exchange =
             if plain { None } else { Exchange::open(&self.shop, connection, &mut head, client.address, client.scheme) };

@@ -86,8 +86,6 @@ const KEPT: &[&str] =
 struct Found {
     hop: bool,
     client: bool,
-    own: bool,
-    twin: bool,
 }
 
 fn scan(headers: &HeaderMap) -> Found {
@@ -96,11 +94,9 @@ fn scan(headers: &HeaderMap) -> Found {
         let name = name.as_str();
         match name.as_bytes().first() {
             Some(b'k' | b'p' | b't' | b'u' | b'h' | b'e') if HOP.contains(&name) => found.hop = true,
-            Some(b'x') if name.starts_with(OWN_PREFIX) => found.own = true,
             _ => {}
         }
         found.client |= matches!(name.as_bytes().first(), Some(b'x' | b'f' | b'c' | b't')) && CLIENT.contains(&name);
-        found.twin |= is_twin(name);
     }
     found
 }
@@ -116,12 +112,14 @@ fn is_twin(name: &str) -> bool {
     [HOP, CLIENT, KEPT].iter().any(|names| names.contains(&plain.as_str())) || plain.starts_with(OWN_PREFIX)
 }
 
-/// Removes the visitor's own copies of our fields; before anything of ours is added.
+/// Removes the visitor's own copies of our fields, and what the shop could take for a field that is ours or the hop's to say;
+/// before anything of ours is added.
 pub fn strip_own(headers: &mut HeaderMap) {
-    if !scan(headers).own {
+    let own = |name: &HeaderName| name.as_str().starts_with(OWN_PREFIX) || is_twin(name.as_str());
+    if !headers.keys().any(own) {
         return;
     }
-    let names: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with(OWN_PREFIX)).cloned().collect();
+    let names: Vec<HeaderName> = headers.keys().filter(|name| own(name)).cloned().collect();
     for name in names {
         headers.remove(name);
     }
@@ -172,12 +170,6 @@ pub fn prepare_request(
 ) {
     let found = scan(headers);
     strip_hop(headers, &found);
-    if found.twin {
-        let names: Vec<HeaderName> = headers.keys().filter(|name| is_twin(name.as_str())).cloned().collect();
-        for name in names {
-            headers.remove(name);
-        }
-    }
     match (found.client, connection.is_trusted()) {
         (false, _) => {}
         (true, false) => CLIENT.iter().for_each(|name| drop(headers.remove(*name))),
@@ -322,7 +314,8 @@ mod tests {
             ["x_forwarded_for", "x.real.ip", "x_clicksieve_score", "content_length", "transfer_encoding", "cf_connecting_ip"];
         let fields: Vec<(&str, &str)> = twins.iter().map(|name| (*name, "6")).chain([("host", "a"), ("x_own", "6")]).collect();
         for peer in ["192.0.2.1", "10.0.0.1"] {
-            let headers = prepared(peer, &fields);
+            let mut headers = prepared(peer, &fields);
+            strip_own(&mut headers);
             assert!(twins.iter().all(|name| !headers.contains_key(*name)) && headers.contains_key("x_own"), "{headers:?}");
         }
     }

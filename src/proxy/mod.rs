@@ -12,6 +12,7 @@ mod first_party;
 pub mod framing;
 pub mod handler;
 pub mod headers;
+mod loss;
 pub mod reply;
 pub mod rewrite;
 pub mod shop;

@@ -29,6 +29,10 @@ use crate::proxy::upstream::UpstreamBody;
 
 /// Bytes that each direction of a tunnel holds at a time.
 const PIECE: usize = 8 * 1024;
+/// How long and how far a connection is read on whose upgrade was not granted and which is to close: a socket closed with
+/// bytes unread is reset, and the reset may overtake the answer (RFC 9112 section 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: u64 = 16 << 20;
 
 /// Whether a visitor asks for a `WebSocket` (RFC 6455 section 4.1); any other upgrade is not offered to the shop.
 pub fn is_wanted(head: &Parts) -> bool {
@@ -51,6 +55,20 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> impl Iterato
 pub fn mark(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+/// Lets go of an upgrade that is not granted. hyper hands the socket over all the same if it is the connection's last word.
+pub fn decline(visitor_side: OnUpgrade) {
+    tokio::task::spawn_local(async move {
+        let Ok(visitor) = visitor_side.await else { return };
+        let mut visitor = TokioIo::new(visitor);
+        let parting = async {
+            visitor.shutdown().await?;
+            tokio::io::copy(&mut visitor.take(LINGER_BYTES), &mut tokio::io::sink()).await
+        };
+        // A visitor that is gone, or goes on for ever, has no claim to more.
+        let _ = timeout(LINGER, parting).await;
+    });
 }
 
 /// What a tunnel needs besides the request.
@@ -81,6 +99,8 @@ impl Tunnel<'_> {
             let shop_side = hyper::upgrade::on(&mut response);
             self.visitor.tunnel();
             tokio::task::spawn_local(run(visitor_side, shop_side, self.idle, Arc::clone(self.visitor)));
+        } else {
+            decline(visitor_side);
         }
         Ok(response.map(|incoming| self.upstream.body(incoming, None, self.visitor)))
     }

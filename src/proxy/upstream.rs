@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http::Method;
 use http::Request;
 use http::Response;
 use http_body::Body;
@@ -41,6 +40,9 @@ use crate::proxy::body::VisitorBody;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::connection::Wait;
 use crate::proxy::framing;
+use crate::proxy::loss::Failure;
+use crate::proxy::loss::lost;
+use crate::proxy::loss::repeated;
 use crate::proxy::reply::Kind;
 
 /// Where the shop is.
@@ -149,16 +151,6 @@ struct Shared {
     idle_connections: usize,
     idle_age: Duration,
     head_limit: usize,
-}
-
-/// How sending failed.
-enum Failure {
-    /// Not a byte went out; here is the request again.
-    Unsent(Box<Request<VisitorBody>>),
-    /// The connection broke before there was an answer.
-    Unanswered(Kind),
-    /// It was sent, and what came is no use.
-    Lost(Kind),
 }
 
 impl Upstream {
@@ -296,42 +288,6 @@ impl Upstream {
         }
         body
     }
-}
-
-/// The same request once more, if it is safe and has no body.
-fn repeated(request: &Request<VisitorBody>) -> Option<Request<VisitorBody>> {
-    let safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) && request.body().is_end_stream();
-    safe.then(|| {
-        let mut again = Request::new(request.body().none_like());
-        request.method().clone_into(again.method_mut());
-        request.uri().clone_into(again.uri_mut());
-        request.headers().clone_into(again.headers_mut());
-        again
-    })
-}
-
-fn lost(error: &hyper::Error) -> Failure {
-    let broke = error.is_incomplete_message() || error.is_closed() || error.is_canceled() || is_io(error);
-    let kind = blame(error);
-    if broke && kind == Kind::Broken { Failure::Unanswered(kind) } else { Failure::Lost(kind) }
-}
-
-fn is_io(error: &hyper::Error) -> bool {
-    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
-}
-
-/// Whose fault it is that a request was lost.
-fn blame(error: &hyper::Error) -> Kind {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        match error.downcast_ref::<BodyError>() {
-            Some(BodyError::Stalled) => return Kind::BodyStalled,
-            Some(BodyError::Cut(_)) => return Kind::BadRequest,
-            Some(BodyError::Page(_)) | None => cause = error.source(),
-        }
-    }
-    tracing::debug!(%error, "upstream broke off");
-    Kind::Broken
 }
 
 /// The shop's answer as it comes. It drives the connection it comes over and gives it back when it is complete.

@@ -307,7 +307,8 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
 
 /// Whether a line holds a control character other than a tab. Without a branch per byte, as it is asked of every line.
 fn has_control(line: &[u8]) -> bool {
-    line.iter().fold(false, |found, byte| found | ((*byte < b' ') & (*byte != b'\t')) | (*byte == 0x7f))
+    let control = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
+    line.iter().fold(0, |found, byte| found | u8::from(control(*byte))) != 0
 }
 
 /// Digits and nothing else; no sign, no list.

@@ -67,16 +67,16 @@ fn step(bytes: &[u8]) -> Option<Step> {
     }
     let rest = bytes.strip_prefix(WORD)?;
     if let Some(line) = rest.strip_suffix(b"\r\n") {
-        return words(line).map(Step::Done);
+        return words(line);
     }
     // One at a time, so that nothing behind the line is read.
     (bytes.len() < LINE && !bytes.contains(&b'\n')).then_some(Step::More(1))
 }
 
-fn words(line: &[u8]) -> Option<Option<SocketAddr>> {
+fn words(line: &[u8]) -> Option<Step> {
     let text = std::str::from_utf8(line).ok()?;
     if text == "UNKNOWN" || text.starts_with("UNKNOWN ") {
-        return Some(None);
+        return Some(Step::Done(None));
     }
     let words: Vec<&str> = text.split(' ').collect();
     let &[family, source, destination, port, port_here] = words.as_slice() else { return None };
@@ -88,7 +88,7 @@ fn words(line: &[u8]) -> Option<Option<SocketAddr>> {
     };
     let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u16>().ok()).flatten();
     let (port, _) = (number(port)?, number(port_here)?);
-    of_family.then(|| Some(SocketAddr::new(source, port)))
+    of_family.then(|| Step::Done(Some(SocketAddr::new(source, port))))
 }
 
 fn binary(bytes: &[u8]) -> Option<Step> {
@@ -104,13 +104,13 @@ fn binary(bytes: &[u8]) -> Option<Step> {
     match command {
         // LOCAL: the balancer's own look at our health.
         0x20 => Some(Step::Done(None)),
-        0x21 => visitor(family, rest).map(Step::Done),
+        0x21 => visitor(family, rest),
         _ => None,
     }
 }
 
 /// The address of a proxied connection; families without one (unspecified, Unix sockets) name nobody.
-fn visitor(family: u8, rest: &[u8]) -> Option<Option<SocketAddr>> {
+fn visitor(family: u8, rest: &[u8]) -> Option<Step> {
     let address = match family {
         0x11 => {
             let (addresses, _) = rest.split_first_chunk::<12>()?;
@@ -124,10 +124,10 @@ fn visitor(family: u8, rest: &[u8]) -> Option<Option<SocketAddr>> {
             rest.split_first_chunk::<2>()?;
             SocketAddr::new(Ipv6Addr::from(*source).into(), u16::from_be_bytes(*port))
         }
-        0x00 | 0x31 | 0x32 => return Some(None),
+        0x00 | 0x31 | 0x32 => return Some(Step::Done(None)),
         _ => return None,
     };
-    Some(Some(address))
+    Some(Step::Done(Some(address)))
 }
 
 #[cfg(test)]

@@ -32,12 +32,10 @@ fn the_configured_field_names_the_client_and_the_site_hears_of_no_other() {
     ] {
         let keeper = Keeper::start();
         let front = trusting(&keeper, field);
-        let mut others = String::new();
-        for other in ["cf-connecting-ip", "true-client-ip", "fastly-client-ip", "x-client-ip"] {
-            if other != field {
-                others += &format!("{other}: 6.6.6.7\r\n");
-            }
-        }
+        let others = ["cf-connecting-ip", "true-client-ip", "fastly-client-ip", "x-client-ip"];
+        let others: Vec<String> =
+            others.iter().filter(|other| **other != field).map(|other| format!("{other}: 6.6.6.7\r\n")).collect();
+        let others = others.concat();
         let sent = format!("GET / HTTP/1.1\r\nhost: a\r\n{line}\r\n{others}\r\n");
         assert_eq!(ask_at(&front, sent.as_bytes(), 1).statuses, [200]);
         let came = keeper.came();

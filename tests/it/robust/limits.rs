@@ -12,7 +12,7 @@ use crate::robust::ask_at;
 use crate::robust::wait_for;
 
 fn fields(count: usize) -> String {
-    (0..count).map(|number| format!("x-{number}: 1\r\n")).collect()
+    (0..count).map(|number| format!("x-{number}: 1\r\n")).collect::<Vec<_>>().concat()
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn what_is_too_much_is_refused_by_its_own_name() {
         let keeper = Keeper::start();
         let front = Front::of(keeper.site.address);
         let said = ask_at(&front, sent.as_bytes(), ALL);
-        assert_eq!((said.statuses, said.closed), (vec![status], true), "{name}: {:.80}", sent);
+        assert_eq!((said.statuses, said.closed), (vec![status], true), "{name}: {sent:.80}");
         assert_eq!(keeper.came().len(), 0, "{name}");
         wait_for(&front, &format!("clicksieve_proxy_errors_total{{kind=\"{name}\"}} 1"));
     }

@@ -149,9 +149,9 @@ const ALL: usize = usize::MAX;
 
 /// Waits until a counter has a value.
 fn wait_for(front: &Front, line: &str) {
-    let end = std::time::Instant::now() + crate::harness::PATIENCE;
+    let end = tokio::time::Instant::now() + crate::harness::PATIENCE;
     while !front.metrics.expose().lines().any(|found| found == line) {
-        assert!(std::time::Instant::now() < end, "no `{line}` in\n{}", front.metrics.expose());
+        assert!(tokio::time::Instant::now() < end, "no `{line}` in\n{}", front.metrics.expose());
         std::thread::yield_now();
     }
 }

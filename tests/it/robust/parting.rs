@@ -40,6 +40,16 @@ fn who_is_refused_with_megabytes_on_the_way_gets_the_answer() {
             417,
         ),
         ("a large event", format!("POST /_cs/e HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len()), 413),
+        (
+            "an upgrade that is not granted",
+            format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: close, upgrade\r\nupgrade: h2c\r\n\r\n{tail}"),
+            200,
+        ),
+        (
+            "a WebSocket that is refused",
+            format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: close, upgrade\r\nupgrade: websocket\r\n\r\n{tail}"),
+            200,
+        ),
         ("close, and more", format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n{tail}"), 200),
         ("a chunk that is none", format!("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n{tail}"), 400),
     ] {
