@@ -65,7 +65,7 @@ fn an_expired_certificate_is_served_with_a_warning() {
 }
 
 /// A folder with a configuration whose listener has TLS.
-fn place(authority: &Authority, site: &Site) -> std::path::PathBuf {
+pub(crate) fn place(authority: &Authority, site: &Site) -> std::path::PathBuf {
     let tls = "tls: { certificates: [{ certificate: shop.pem, key: shop.key }] }\n";
     let path = authority.path("clicksieve.yaml");
     std::fs::write(&path, whole::configuration(site.address, GRAPH, &format!("{tls}{}", whole::ADMIN))).unwrap();
