@@ -63,7 +63,7 @@ impl Line {
     }
 
     /// Waits for the end and says whether it was announced. A client that is still writing then may see a broken pipe.
-    async fn is_taken_leave_of(mut self) -> bool {
+    async fn says_goodbye(mut self) -> bool {
         let _ = timeout(PATIENCE, self.ended).await.expect("it closes");
         let error = poll_fn(|context| self.sender.poll_ready(context)).await.unwrap_err();
         error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR)
@@ -462,10 +462,10 @@ fn a_stop_says_goodbye_and_lets_running_streams_finish() {
         let (slow, _) = line.begin(get("/slow")).await;
         until(|| shop.site.heads().len() == 2);
         shop.front.stop();
-        assert!(unused.is_taken_leave_of().await);
+        assert!(unused.says_goodbye().await);
         go.send(()).unwrap();
         assert_eq!(whole(slow).await.unwrap().1, b"ok");
-        assert!(line.is_taken_leave_of().await);
+        assert!(line.says_goodbye().await);
     });
     shop.front.join();
 }
@@ -477,7 +477,7 @@ fn a_connection_that_rests_too_long_is_closed_with_a_goodbye() {
     runtime().block_on(async {
         let mut line = Line::open(shop.front.address, shop.h2()).await;
         assert_eq!(line.get("/").await.unwrap().1, b"ok");
-        assert!(line.is_taken_leave_of().await);
+        assert!(line.says_goodbye().await);
     });
 }
 
