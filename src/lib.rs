@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! 4  house    main > cli > demo > app > config    exit code; commands; demo shop and mock Graph API; wiring; file -> settings
-//! 3  door     server                              accept, limits, deadlines; which room answers
+//! 3  door     server                              accept, TLS, HTTP/2, limits, deadlines; which room answers
 //! 2  rooms    proxy                               one request: score, forward, inject, answer
 //!             collect                             one conversion event: check, join, decide, commit; the tag
 //!             delivery                            spool -> destination: batch, retry, park

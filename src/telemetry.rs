@@ -86,7 +86,7 @@ metrics! {
         refused_events = "clicksieve_events_refused": "Conversion events refused, by reason";
         graph_requests = "clicksieve_graph_requests": "Requests on the Graph-compatible listener, by edge and status";
         deliveries = "clicksieve_deliveries": "Events handed to a destination, by destination and outcome";
-        handshakes = "clicksieve_tls_handshakes": "TLS handshakes on the shop's listener, by outcome (full, resumed, failed, plain_http, slow)";
+        handshakes = "clicksieve_tls_handshakes": "TLS handshakes on the shop's listener, by outcome (full, resumed, failed, plain HTTP, slow)";
         reloads = "clicksieve_reloads": "Reloads, by what was loaded and outcome";
     }
     gauges {

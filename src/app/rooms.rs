@@ -53,7 +53,7 @@ pub(super) fn build(config: &Config, engines: &Engines, metrics: &Metrics, clock
     let collector = Arc::new(collector(config, engines, metrics, clock));
     let bypass = Bypass::new(exempt(&config.bypass));
     let shop = ShopDoor {
-        proxy: Arc::new(proxy_settings(config)),
+        proxy: Arc::new(proxy::Settings { trust: engines.trust.clone(), ..proxy_settings(config) }),
         shop: Arc::new(shop),
         bypass: bypass.clone(),
         prefix: Arc::from(config.prefix.as_str()),

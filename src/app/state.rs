@@ -20,6 +20,7 @@ use crate::facts::Sources;
 use crate::fault::Fault;
 use crate::ledger;
 use crate::ledger::Ledger;
+use crate::proxy::Trust;
 use crate::rules::Policy;
 use crate::seal::Keys;
 use crate::server::Tls;
@@ -39,18 +40,20 @@ pub(super) struct Engines {
     pub(super) ledger: Ledger,
     pub(super) keys: Arc<Keys>,
     pub(super) tls: Option<Tls>,
+    pub(super) trust: Option<Trust>,
 }
 
 impl Engines {
     /// Loads rules and lists (all faults at once), then opens the state folder.
     pub(super) fn open(config: &Config, now: UnixMillis) -> Result<Self, StartError> {
         let facts = facts_settings(config);
-        let (policy, knowledge, certificates) = (policy(config), Knowledge::load(&facts), certificates(config, now));
-        let (policy, knowledge, certificates) = match (policy, knowledge, certificates) {
-            (Ok(policy), Ok(knowledge), Ok(certificates)) => (policy, knowledge, certificates),
-            (policy, knowledge, certificates) => {
-                let faults = policy.err().into_iter().chain(knowledge.err()).chain(certificates.err()).flatten().collect();
-                return Err(StartError::Faults(faults));
+        let (policy, knowledge) = (policy(config), Knowledge::load(&facts));
+        let (certificates, trust) = (certificates(config, now), trust(config));
+        let (policy, knowledge, certificates, trust) = match (policy, knowledge, certificates, trust) {
+            (Ok(policy), Ok(knowledge), Ok(certificates), Ok(trust)) => (policy, knowledge, certificates, trust),
+            (policy, knowledge, certificates, trust) => {
+                let files = certificates.err().into_iter().chain(trust.err());
+                return Err(StartError::Faults(policy.err().into_iter().chain(knowledge.err()).chain(files).flatten().collect()));
             }
         };
         let tls = certificates.map(Tls::new).transpose().map_err(|error| StartError::State {
@@ -86,6 +89,7 @@ impl Engines {
             ledger: Ledger::open(&ledger).map_err(|error| opened(&state.join("records.jsonl"), &error))?,
             keys: Arc::new(keys),
             tls,
+            trust,
         })
     }
 }
@@ -117,6 +121,18 @@ pub(super) fn certificates(config: &Config, now: UnixMillis) -> Result<Option<Ce
         tracing::warn!(%fault, "certificate");
     }
     Ok(Some(certificates))
+}
+
+/// Whom an upstream reached by TLS is believed.
+pub(super) fn trust(config: &Config) -> Result<Option<Trust>, Vec<Fault>> {
+    if !config.upstream.is_tls() {
+        return Ok(None);
+    }
+    let trust = match &config.upstream_ca {
+        Some(path) => Trust::of_file(path),
+        None => Trust::of_the_machine().map_err(|error| Fault::of_file("upstream", format!("TLS cannot be used: {error}"))),
+    };
+    trust.map(Some).map_err(|fault| vec![fault])
 }
 
 /// The settings of the facts engine.

@@ -9,6 +9,7 @@ use crate::cli::say;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fault::Fault;
+use crate::proxy::Trust;
 use crate::rules::Policy;
 use crate::server::tls::certificates::Certificates;
 
@@ -47,12 +48,15 @@ fn file_faults(file: &Path) -> Result<(String, Vec<Fault>), Vec<Fault>> {
     let rules = config.rules.as_deref().map(checked).transpose();
     let files = config.tls.iter().flat_map(|tls| tls.certificates.iter().cloned()).collect::<Vec<_>>();
     let certificates = if files.is_empty() { Ok(None) } else { Certificates::load(&files, Clock::system().now()).map(Some) };
-    match (rules, certificates) {
-        (Ok(_), Ok(certificates)) => {
+    let authorities = config.upstream_ca.as_deref().map(Trust::of_file).transpose().map_err(|fault| vec![fault]);
+    match (rules, certificates, authorities) {
+        (Ok(_), Ok(certificates), Ok(_)) => {
             let warnings = certificates.map(|certificates| certificates.warnings().to_vec()).unwrap_or_default();
             Ok(("configuration".to_owned(), warnings))
         }
-        (rules, certificates) => Err(rules.err().into_iter().chain(certificates.err()).flatten().collect()),
+        (rules, certificates, authorities) => {
+            Err(rules.err().into_iter().chain(certificates.err()).chain(authorities.err()).flatten().collect())
+        }
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The site behind us.
     pub upstream: Origin,
+    /// The authorities that vouch for an upstream reached by TLS; `None` for the machine's.
+    pub upstream_ca: Option<PathBuf>,
     /// TLS at the shop's listener; `None` for plain HTTP.
     pub tls: Option<Tls>,
     /// How far verdicts reach.

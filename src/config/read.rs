@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
@@ -44,6 +45,7 @@ pub(super) fn config(name: &str, bytes: &[u8], folder: &Path, environment: Envir
     let admin = file.section("admin");
     let config = Config {
         listen: value::listener(&file, "listen").unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080))),
+        upstream_ca: upstream_ca(&file, &upstream, folder),
         upstream,
         tls: tls(&file, folder),
         mode: value::word(&file, "mode", &[("observe", Mode::Observe), ("warn", Mode::Warn), ("strict", Mode::Strict)])
@@ -86,6 +88,15 @@ fn upstream(file: &Section<'_>, node: &Node) -> Origin {
     }
     // Stands in only where a fault was noted.
     said.unwrap_or_else(|| Origin::local(3_000))
+}
+
+fn upstream_ca(file: &Section<'_>, upstream: &Origin, folder: &Path) -> Option<PathBuf> {
+    let (node, path) = (file.node("upstream_ca")?, file.text("upstream_ca")?);
+    if !upstream.is_tls() {
+        let hint = "write `https://` there, or leave `upstream_ca` out".to_owned();
+        file.faults().at(node, "`upstream_ca` vouches for nobody: `upstream` is plain HTTP", Some(hint));
+    }
+    Some(folder.join(path))
 }
 
 fn calling_code(text: &str) -> Option<String> {

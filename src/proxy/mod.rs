@@ -12,11 +12,14 @@ mod first_party;
 pub mod framing;
 pub mod handler;
 pub mod headers;
+pub mod line;
 mod loss;
+pub mod origin;
 pub mod reply;
 pub mod rewrite;
 pub mod shop;
 mod told;
+pub mod trust;
 pub mod tunnel;
 pub mod upstream;
 
@@ -30,8 +33,9 @@ pub use crate::proxy::client::AddressField;
 pub use crate::proxy::connection::ConnectionState;
 pub use crate::proxy::exchange::Exchange;
 pub use crate::proxy::handler::Proxy;
+pub use crate::proxy::origin::Origin;
 pub use crate::proxy::shop::Shop;
-pub use crate::proxy::upstream::Origin;
+pub use crate::proxy::trust::Trust;
 
 /// Which `Host` the shop sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +61,8 @@ pub struct CookieDomain {
 pub struct Settings {
     /// The shop.
     pub upstream: Origin,
+    /// Whose word is taken for the shop's certificate; must be there where the shop is reached by TLS.
+    pub trust: Option<Trust>,
     /// Which `Host` the shop sees.
     pub host: HostField,
     /// Whether a `Location` that names the upstream is rewritten to the visitor's scheme and host.
@@ -91,6 +97,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             upstream: Origin::local(3000),
+            trust: None,
             host: HostField::Keep,
             rewrite_location: false,
             cookie_domain: None,

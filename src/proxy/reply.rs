@@ -57,6 +57,7 @@ kinds! {
     ExpectationUnmet = "expectation_unmet", EXPECTATION_FAILED, "The request expects what is not known here.", true;
     TargetTooLong = "target_too_long", URI_TOO_LONG, "The address is too long.", true;
     Unreachable = "unreachable", BAD_GATEWAY, "The shop cannot be reached at the moment.", false;
+    Distrusted = "distrusted", BAD_GATEWAY, "The shop cannot be reached safely at the moment.", false;
     Broken = "broken", BAD_GATEWAY, "The shop gave no proper answer.", false;
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "The shop is busy. Please try again in a moment.", true;
     Silent = "silent", GATEWAY_TIMEOUT, "The shop did not answer in time.", false;

@@ -124,7 +124,8 @@ async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin
     let mut piece = vec![0; PIECE];
     while let Ok(length @ 1..) = from.read(&mut piece).await {
         moved.notify_one();
-        if to.write_all(piece.get(..length).unwrap_or_default()).await.is_err() {
+        // TLS may hold back what the socket did not take at once, and the next piece may be long in coming.
+        if to.write_all(piece.get(..length).unwrap_or_default()).await.is_err() || to.flush().await.is_err() {
             break;
         }
     }

@@ -6,6 +6,7 @@
 //! only where hyper hands it back unsent, or where a used connection broke and the request is safe to repeat (RFC 9110
 //! section 9.2.2); both over a fresh connection. Must not know what is asked.
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::fmt;
 use std::pin::Pin;
@@ -18,7 +19,6 @@ use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
 use http::Request;
 use http::Response;
 use http_body::Body;
@@ -28,7 +28,6 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use prometheus_client::metrics::counter::Counter;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio::time::timeout;
 
@@ -39,75 +38,19 @@ use crate::proxy::body::BodyError;
 use crate::proxy::body::VisitorBody;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::connection::Wait;
-use crate::proxy::framing;
+use crate::proxy::line;
+use crate::proxy::line::Line;
 use crate::proxy::loss::Failure;
 use crate::proxy::loss::lost;
 use crate::proxy::loss::repeated;
+use crate::proxy::origin::Origin;
 use crate::proxy::reply::Kind;
+use crate::proxy::trust::Trust;
 
-/// Where the shop is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    authority: String,
-    port: u16,
-    field: HeaderValue,
-}
+/// How often distrust of the shop is told of, at most.
+const TOLD_EVERY: Duration = Duration::from_mins(1);
 
-/// Why a text is no place of a shop.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OriginError {
-    /// It does not begin with `http://`.
-    #[error("expected `http://host:port`, found `{0}`\nhint: TLS towards the upstream is not supported; use its plain port")]
-    Scheme(String),
-    /// What follows is no host with an optional port.
-    #[error("expected a host with an optional port after `http://`, found `{0}`\nhint: leave out user, path and query")]
-    Authority(String),
-}
-
-impl Origin {
-    /// Reads `http://host` or `http://host:port`.
-    pub fn parse(text: &str) -> Result<Self, OriginError> {
-        let rest = text.strip_prefix("http://").ok_or_else(|| OriginError::Scheme(text.to_owned()))?;
-        let authority = rest.strip_suffix('/').unwrap_or(rest);
-        let wrong = || OriginError::Authority(authority.to_owned());
-        if !framing::is_authority(authority.as_bytes()) {
-            return Err(wrong());
-        }
-        let port = match authority.rsplit_once(':') {
-            Some((_, port)) if !authority.ends_with(']') => port.parse().map_err(|_| wrong())?,
-            _ => 80,
-        };
-        let field = HeaderValue::from_str(authority).map_err(|_| wrong())?;
-        Ok(Self { authority: authority.to_owned(), port, field })
-    }
-
-    /// A shop on this machine.
-    pub fn local(port: u16) -> Self {
-        let authority = format!("127.0.0.1:{port}");
-        Self { field: HeaderValue::from_str(&authority).unwrap_or(HeaderValue::from_static("localhost")), authority, port }
-    }
-
-    /// Host and port as they were written.
-    pub fn authority(&self) -> &str {
-        &self.authority
-    }
-
-    /// The same as a `Host` field.
-    pub fn field(&self) -> &HeaderValue {
-        &self.field
-    }
-
-    /// What is looked up, with the port.
-    fn place(&self) -> (&str, u16) {
-        let host = match self.authority.rsplit_once(':') {
-            Some((host, _)) if !self.authority.ends_with(']') => host,
-            _ => self.authority.as_str(),
-        };
-        (host.trim_start_matches('[').trim_end_matches(']'), self.port)
-    }
-}
-
-type Line = http1::Connection<TokioIo<Counted<TcpStream>>, VisitorBody>;
+type Wire = http1::Connection<TokioIo<Counted<Line>>, VisitorBody>;
 
 /// How many heads' worth of bytes may come before an answer's head is complete: its own and one of answers ahead of it.
 const HEADS: usize = 2;
@@ -115,7 +58,7 @@ const HEADS: usize = 2;
 /// One connection to the shop. `sender` says what to send, `line` does it when polled.
 pub struct Link {
     sender: http1::SendRequest<VisitorBody>,
-    line: Line,
+    line: Wire,
     count: Count,
     unused_since: Instant,
 }
@@ -142,6 +85,9 @@ pub struct Upstream(Rc<Shared>);
 #[derive(Debug)]
 struct Shared {
     origin: Origin,
+    trust: Option<Trust>,
+    /// When distrust was last told of.
+    told: Cell<Option<Instant>>,
     #[expect(clippy::vec_box, reason = "a link moves between pool, request and body, and is several hundred bytes")]
     unused: RefCell<Vec<Box<Link>>>,
     opened: Counter,
@@ -157,6 +103,8 @@ impl Upstream {
     /// An empty pool; `opened` counts the connections that are opened.
     pub fn new(settings: &Settings, opened: Counter) -> Self {
         Self(Rc::new(Shared {
+            trust: settings.trust.clone().filter(|_| settings.upstream.is_tls()),
+            told: Cell::new(None),
             origin: settings.upstream.clone(),
             unused: RefCell::new(Vec::new()),
             opened,
@@ -193,18 +141,24 @@ impl Upstream {
     }
 
     /// Opens a connection that belongs to no pool.
-    pub async fn open(&self) -> Result<(http1::SendRequest<VisitorBody>, Line, Count), Kind> {
-        let stream = match timeout(self.0.connect, TcpStream::connect(self.0.origin.place())).await {
+    pub async fn open(&self) -> Result<(http1::SendRequest<VisitorBody>, Wire, Count), Kind> {
+        let (host, port) = self.0.origin.place();
+        if self.0.origin.is_tls() && self.0.trust.is_none() {
+            return Err(Kind::Distrusted);
+        }
+        let stream = match timeout(self.0.connect, Line::open(host, port, self.0.trust.as_ref())).await {
             Ok(Ok(stream)) => stream,
+            Ok(Err(error)) if line::is_distrust(&error) => {
+                self.tell_distrust(&error);
+                return Err(Kind::Distrusted);
+            }
             Ok(Err(error)) => {
-                tracing::debug!(upstream = %self.0.origin.authority, %error, "upstream refused");
+                tracing::debug!(upstream = %self.0.origin.authority(), %error, "upstream refused");
                 return Err(Kind::Unreachable);
             }
             Err(_) => return Err(Kind::Silent),
         };
         self.0.opened.inc();
-        // Without it the end of a request may wait for an acknowledgement; a failure costs time, not correctness.
-        let _ = stream.set_nodelay(true);
         // hyper would grow its buffer to 400 KiB for a fast answer, and a slow visitor would hold several of that size.
         let mut protocol = http1::Builder::new();
         protocol.max_header_size(self.0.head_limit).max_buf_size(self.0.head_limit);
@@ -212,6 +166,15 @@ impl Upstream {
         let handshake = protocol.handshake(TokioIo::new(Counted::new(stream, count.clone()))).await;
         let (sender, line) = handshake.map_err(|_| Kind::Unreachable)?;
         Ok((sender, line, count))
+    }
+
+    /// Says so once in a while: the operator must know, and every request meets it.
+    fn tell_distrust(&self, error: &std::io::Error) {
+        let now = Instant::now();
+        if self.0.told.get().is_none_or(|told| now.duration_since(told) >= TOLD_EVERY) {
+            self.0.told.set(Some(now));
+            tracing::error!(upstream = %self.0.origin.authority(), %error, "the upstream's certificate or TLS is not to be trusted");
+        }
     }
 
     /// The unused connection that was used last, if one is still good. The others age and go.
@@ -363,26 +326,5 @@ impl Body for UpstreamBody {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_is_read_with_and_without_a_port() {
-        assert_eq!(Origin::parse("http://shop.internal").unwrap().place(), ("shop.internal", 80));
-        assert_eq!(Origin::parse("http://127.0.0.1:3000/").unwrap(), Origin::local(3000));
-        assert_eq!(Origin::parse("http://[::1]:8080").unwrap().place(), ("::1", 8080));
-        assert_eq!(Origin::parse("http://[::1]").unwrap().place(), ("::1", 80));
-    }
-
-    #[test]
-    fn a_place_with_more_than_host_and_port_is_refused() {
-        assert!(matches!(Origin::parse("https://shop.internal"), Err(OriginError::Scheme(_))));
-        for text in ["http://", "http://u@shop", "http://shop/path", "http://shop:70000", "http://shop:"] {
-            assert!(matches!(Origin::parse(text), Err(OriginError::Authority(_))), "{text}");
-        }
     }
 }

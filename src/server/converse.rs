@@ -81,14 +81,15 @@ impl Talk {
             return self.http1(Wire::Plain(raw)).await;
         };
         let mut stop = self.stop.clone();
+        // What only TLS needs is boxed, so that a plain connection is no larger for it.
         let greeted = tokio::select! {
-            greeted = tls.greet(raw, &self.connection, self.settings.handshake, &self.counts.handshakes) => greeted,
+            greeted = Box::pin(tls.greet(raw, &self.connection, self.settings.handshake, &self.counts.handshakes)) => greeted,
             _ = stop.wait_for(|stop| *stop) => None,
         };
         if let Some(stream) = greeted {
             self.connection.encrypt();
             let wire = Wire::Tls(stream);
-            if wire.is_h2() { self.http2(wire).await } else { self.http1(wire).await }
+            if wire.is_h2() { Box::pin(self.http2(wire)).await } else { self.http1(wire).await }
         }
     }
 

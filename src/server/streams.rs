@@ -47,7 +47,8 @@ pub struct Limits {
     pub head: u32,
     /// Streams that the visitor may have reset before they were looked at. 20, the answer to CVE-2023-44487.
     pub pending_resets: usize,
-    /// Resets that faults of the visitor may cost us on one connection. 256, as nobody needs more (CVE-2025-8671).
+    /// Resets that faults of the visitor may cost us on one connection (CVE-2025-8671). 1,024, since a client that does not
+    /// know the limit yet may ask for some hundreds at once, is refused and asks again.
     pub own_resets: usize,
     /// Bytes of one request's body that may be on their way. 64 KiB, what an upload needs at 100 ms and 5 Mbit/s.
     pub stream_window: u32,
@@ -67,7 +68,7 @@ impl Default for Limits {
             streams: 100,
             head: 64 * 1024,
             pending_resets: 20,
-            own_resets: 256,
+            own_resets: 1_024,
             stream_window: 64 * 1024,
             connection_window: 1024 * 1024,
             send_buffer: 64 * 1024,

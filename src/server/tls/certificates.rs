@@ -70,7 +70,7 @@ impl Certificates {
 
     /// The certificate for a name: its own, else the wildcard's that stands one label higher (RFC 9525 section 6.3), else
     /// the first of all. Of several, the first that the client can verify.
-    pub(super) fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+    pub(super) fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Arc<CertifiedKey> {
         let found = name.and_then(|name| {
             let name = name.trim_end_matches('.').to_ascii_lowercase();
             let above = || name.split_once('.').map(|(_, above)| format!("*.{above}"));
@@ -78,7 +78,7 @@ impl Certificates {
         });
         let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(schemes).is_some();
         let own = found.and_then(|keys| keys.iter().find(fits).or(keys.first()));
-        Some(Arc::clone(own.unwrap_or(&self.first)))
+        Arc::clone(own.unwrap_or(&self.first))
     }
 }
 
@@ -91,7 +91,7 @@ fn one(files: &Files, now: UnixMillis, warnings: &mut Vec<Fault>) -> Result<(Vec
     };
     let about = |message: String| Fault::of_file(&files.certificate.display().to_string(), message);
     let unread = |why: String| vec![about(format!("its first certificate cannot be read: {why}"))];
-    let first = chain.first().map(|certificate| certificate.as_ref()).unwrap_or_default();
+    let first = chain.first().map(AsRef::as_ref).unwrap_or_default();
     let (_, read) = X509Certificate::from_der(first).map_err(|error| unread(error.to_string()))?;
     let names = names(&read);
     if names.is_empty() {

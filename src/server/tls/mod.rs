@@ -83,7 +83,7 @@ impl Tls {
                 Hello::Whole(bytes) => {
                     seen(&bytes, connection);
                     let replay = |session: &mut ServerConnection| replay(session, &bytes);
-                    self.acceptor.accept_with(raw, replay).await.map(Greeted::Stands)
+                    self.acceptor.accept_with(raw, replay).await.map(|stream| Greeted::Stands(Box::new(stream)))
                 }
                 Hello::Plain => {
                     raw.write_all(PLAIN).await?;
@@ -98,7 +98,7 @@ impl Tls {
         let (stream, outcome) = match timeout(patience, greeting).await {
             Ok(Ok(Greeted::Stands(stream))) => {
                 let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
-                (Some(Box::new(stream)), if resumed { &counts.resumed } else { &counts.full })
+                (Some(stream), if resumed { &counts.resumed } else { &counts.full })
             }
             Ok(Ok(Greeted::Plain)) => (None, &counts.plain),
             Ok(Ok(Greeted::Other)) => (None, &counts.failed),
@@ -115,7 +115,7 @@ impl Tls {
 
 /// How a greeting ended.
 enum Greeted {
-    Stands(TlsStream<Raw>),
+    Stands(Box<TlsStream<Raw>>),
     Plain,
     Other,
 }
@@ -141,7 +141,7 @@ struct Resolver(ArcSwap<Certificates>);
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.load().choose(hello.server_name(), hello.signature_schemes())
+        Some(self.0.load().choose(hello.server_name(), hello.signature_schemes()))
     }
 }
 

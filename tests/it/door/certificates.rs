@@ -65,7 +65,7 @@ fn an_expired_certificate_is_served_with_a_warning() {
 }
 
 /// A folder with a configuration whose listener has TLS.
-fn place(authority: &Authority, site: &Site) -> std::path::PathBuf {
+pub(crate) fn place(authority: &Authority, site: &Site) -> std::path::PathBuf {
     let tls = "tls: { certificates: [{ certificate: shop.pem, key: shop.key }] }\n";
     let path = authority.path("clicksieve.yaml");
     std::fs::write(&path, whole::configuration(site.address, GRAPH, &format!("{tls}{}", whole::ADMIN))).unwrap();
@@ -97,11 +97,12 @@ fn a_changed_pair_is_taken_and_a_bad_one_leaves_the_old_in_force() {
     let config = place(&authority, &site);
     let files = authority.issues("shop", &["shop.example"]);
     let process = Process::start(&config);
-    let client = authority.client(&[]);
-    let serves = || shown(&shake(process.shop, &client, "shop.example").unwrap());
+    // A client that knows nothing yet, as one that resumes a session remembers the certificate it saw.
+    let serves = || shown(&shake(process.shop, &authority.client(&[]), "shop.example").unwrap());
     let first = der(&files.certificate);
     assert!(serves() == first);
     std::fs::write(&files.certificate, "cut").unwrap();
+    process.signal("HUP");
     process.until_said("what was in force stays");
     assert!(serves() == first);
     let renewed = authority.issues("next", &["shop.example"]);
@@ -110,4 +111,25 @@ fn a_changed_pair_is_taken_and_a_bad_one_leaves_the_old_in_force() {
     process.signal("HUP");
     process.until_said("certificates\" version=\"for 1 names");
     assert!(serves() == der(&files.certificate) && serves() != first);
+}
+
+#[test]
+fn a_pair_that_changes_on_disk_is_taken_without_being_told() {
+    let authority = Authority::new();
+    let site = Site::answers("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let config = place(&authority, &site);
+    authority.issues("shop", &["shop.example"]);
+    let process = Process::start(&config);
+    // The process may not watch its files yet when they change for the first time.
+    let taken = (0..10).any(|_| {
+        let files = authority.issues("shop", &["shop.example"]);
+        let serves = || shown(&shake(process.shop, &authority.client(&[]), "shop.example").unwrap()) == der(&files.certificate);
+        (0..100).any(|_| {
+            serves() || {
+                std::thread::park_timeout(std::time::Duration::from_millis(20));
+                false
+            }
+        })
+    });
+    assert!(taken);
 }

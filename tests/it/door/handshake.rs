@@ -179,7 +179,7 @@ fn a_hello_over_many_records_is_a_hello() {
 #[test]
 fn what_is_huge_or_no_hello_is_cut_and_counted() {
     let shop = Shop::open();
-    let huge = [&[22, 3, 1, 0x40, 0, 1, 1, 0, 0][..], &[0; 20_000]].concat();
+    let huge = [&[22, 3, 1, 0x40, 0, 1, 1, 0, 0][..], &vec![0; 20_000]].concat();
     for bytes in [&huge[..], b"\x00\x01\x02", b"\x80\x2e\x01\x00\x02", &[22, 3, 1, 0, 1, 2]] {
         let mut socket = tcp(shop.front.address);
         // It may be cut before all of it is written.
@@ -217,6 +217,27 @@ fn a_client_that_leaves_within_the_handshake_costs_nothing() {
     }
     shop.until_handshakes("failed", 4);
     crate::door::until(|| shop.front.metrics.open_connections.get() == 0);
+}
+
+#[test]
+fn a_websocket_crosses_tls_to_its_last_byte() {
+    let large: Vec<u8> = (0..6_000_000_u32).map(|place| u8::try_from(place % 251).unwrap()).collect();
+    let sent = large.clone();
+    let site = Site::start(move |talk, _| {
+        talk.head().unwrap();
+        talk.say("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n");
+        // The visitor's word comes first, so that all of it is on its way while nobody reads.
+        assert_eq!(talk.body(5).unwrap(), b"12345");
+        talk.say(&sent);
+        // Not closed before the visitor has all: nothing but a flush brings the last bytes.
+        talk.rest();
+    });
+    let shop = Shop::with(site, |_| {});
+    let mut visitor = visitor(&shop.front, &shop.authority.client(&["http/1.1"]));
+    let asked = "GET /live HTTP/1.1\r\nhost: shop.example\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n";
+    assert_eq!(visitor.ask(asked).status, 101);
+    visitor.say("12345");
+    assert!(visitor.exactly(large.len()) == large);
 }
 
 #[test]

@@ -21,11 +21,13 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::door::Authority;
 use crate::door::Shop;
 use crate::door::until;
 use crate::harness::PATIENCE;
 use crate::harness::site::Site;
 use crate::harness::visitor::field;
+use crate::whole::process::Process;
 
 const CHROME: &str =
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/147.0.0.0 Safari/537.36";
@@ -58,6 +60,13 @@ impl Line {
     async fn ask(&mut self, request: Request<()>) -> Result<(Response<()>, Vec<u8>), h2::Error> {
         let (answer, _) = self.begin(request).await;
         whole(answer).await
+    }
+
+    /// Waits for the end and says whether it was announced. A client that is still writing then may see a broken pipe.
+    async fn says_goodbye(mut self) -> bool {
+        let _ = timeout(PATIENCE, self.ended).await.expect("it closes");
+        let error = poll_fn(|context| self.sender.poll_ready(context)).await.unwrap_err();
+        error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR)
     }
 
     async fn get(&mut self, path: &str) -> Result<(Response<()>, Vec<u8>), h2::Error> {
@@ -221,6 +230,8 @@ fn many_streams_are_answered_each_with_its_own() {
     let shop = Shop::with(site, |_| {});
     runtime().block_on(async {
         let mut line = Line::open(shop.front.address, shop.h2()).await;
+        // With the first answer the client knows how many streams it may open at once.
+        assert_eq!(line.get("/first").await.unwrap().1, b"/first");
         let mut answers = Vec::new();
         for number in 0..400 {
             let path = format!("/{number}");
@@ -285,9 +296,9 @@ fn a_stream_whose_visitor_takes_nothing_is_reset_and_the_others_go_on() {
     let site = Site::start(move |talk, _| {
         while let Some(head) = talk.head() {
             if head.starts_with("GET /large") {
-                talk.say(&large)
+                talk.say(&large);
             } else {
-                talk.say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                talk.say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
             }
         }
     });
@@ -339,29 +350,89 @@ fn a_request_body_that_stands_still_costs_its_own_stream_only() {
     });
 }
 
+/// Opens streams and resets each at once, over as many connections as that takes; how many it took.
+async fn storm(address: SocketAddr, client: &Arc<ClientConfig>, resets: usize) -> usize {
+    let (mut sent, mut connections) = (0, 0);
+    while sent < resets {
+        let mut line = Line::open(address, Arc::clone(client)).await;
+        connections += 1;
+        while sent < resets && poll_fn(|context| line.sender.poll_ready(context)).await.is_ok() {
+            let Ok((_, mut stream)) = line.sender.send_request(get("/reset"), true) else { break };
+            stream.send_reset(h2::Reason::CANCEL);
+            sent += 1;
+        }
+        drop(line.sender);
+        let _ = timeout(PATIENCE, line.ended).await.expect("it ends");
+    }
+    connections
+}
+
 #[test]
 fn ten_thousand_resets_end_the_connections_that_send_them_and_nothing_else() {
     let shop = Shop::open();
     runtime().block_on(async {
         let mut other = Line::open(shop.front.address, shop.h2()).await;
         assert_eq!(other.get("/").await.unwrap().1, b"ok");
-        let (mut resets, mut connections) = (0, 0);
-        while resets < 10_000 {
-            let mut line = Line::open(shop.front.address, shop.h2()).await;
-            connections += 1;
-            while resets < 10_000 && poll_fn(|context| line.sender.poll_ready(context)).await.is_ok() {
-                let Ok((_, mut stream)) = line.sender.send_request(get("/reset"), true) else { break };
-                stream.send_reset(h2::Reason::CANCEL);
-                resets += 1;
-            }
-            drop(line.sender);
-            let _ = timeout(PATIENCE, line.ended).await.expect("it ends");
-        }
-        assert!(connections > 1, "nobody stopped {resets} resets on one connection");
+        let connections = storm(shop.front.address, &shop.h2(), 10_000).await;
+        assert!(connections > 1, "nobody stopped them");
         assert_eq!(other.get("/").await.unwrap().1, b"ok");
     });
     assert!(shop.front.metrics.errors.with(&[("kind", "too_many_resets")]).get() > 0);
     until(|| shop.front.metrics.open_connections.get() == 0);
+}
+
+/// What a process has in memory, in KiB.
+fn memory(process: &Process) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn resets_leave_nothing_behind_in_memory() {
+    let authority = Authority::new();
+    authority.issues("shop", &["shop.example"]);
+    let site = Site::answers("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    let process = Process::start(&crate::door::certificates::place(&authority, &site));
+    runtime().block_on(async {
+        let client = authority.client(&["h2"]);
+        storm(process.shop, &client, 2_000).await;
+        let before = memory(&process);
+        storm(process.shop, &client, 10_000).await;
+        let grown = memory(&process).saturating_sub(before);
+        assert!(grown < 16 * 1024, "{grown} KiB more after 10,000 resets");
+        assert_eq!(Line::open(process.shop, client).await.get("/").await.unwrap().1, b"ok");
+    });
+}
+
+#[test]
+fn requests_that_are_given_up_free_their_places() {
+    let site = Site::start(|talk, _| {
+        while let Some(head) = talk.head() {
+            if head.starts_with("GET /never") {
+                talk.rest();
+                return;
+            }
+            talk.say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        }
+    });
+    let shop = Shop::with(site, |server| server.http2.streams = 10);
+    runtime().block_on(async {
+        let mut line = Line::open(shop.front.address, shop.h2()).await;
+        for round in 1..=20 {
+            // Each has reached the shop before it is given up, so that no budget of early resets is used up.
+            let mut streams = Vec::new();
+            for _ in 0..10 {
+                streams.push(line.begin(get("/never")).await);
+            }
+            until(|| shop.site.heads().iter().filter(|head| head.starts_with("GET /never")).count() == round * 10);
+            for (_, stream) in &mut streams {
+                stream.send_reset(h2::Reason::CANCEL);
+            }
+            drop(streams);
+            assert_eq!(line.get("/").await.unwrap().1, b"ok", "round {round}");
+        }
+    });
 }
 
 #[test]
@@ -391,11 +462,10 @@ fn a_stop_says_goodbye_and_lets_running_streams_finish() {
         let (slow, _) = line.begin(get("/slow")).await;
         until(|| shop.site.heads().len() == 2);
         shop.front.stop();
-        timeout(PATIENCE, unused.ended).await.expect("it closes").unwrap().unwrap();
+        assert!(unused.says_goodbye().await);
         go.send(()).unwrap();
         assert_eq!(whole(slow).await.unwrap().1, b"ok");
-        // The farewell: the connection ends well, by itself.
-        timeout(PATIENCE, line.ended).await.expect("it closes").unwrap().unwrap();
+        assert!(line.says_goodbye().await);
     });
     shop.front.join();
 }
@@ -407,7 +477,7 @@ fn a_connection_that_rests_too_long_is_closed_with_a_goodbye() {
     runtime().block_on(async {
         let mut line = Line::open(shop.front.address, shop.h2()).await;
         assert_eq!(line.get("/").await.unwrap().1, b"ok");
-        timeout(PATIENCE, line.ended).await.expect("it closes").unwrap().unwrap();
+        assert!(line.says_goodbye().await);
     });
 }
 

@@ -1,0 +1,104 @@
+//! Where the shop is, as the operator writes it. Must not know connections.
+
+use http::HeaderValue;
+
+use crate::proxy::framing;
+
+/// Where the shop is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    authority: String,
+    port: u16,
+    tls: bool,
+    field: HeaderValue,
+}
+
+/// Why a text is no place of a shop.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OriginError {
+    /// It begins with neither `http://` nor `https://`.
+    #[error("expected `http://host:port` or `https://host:port`, found `{0}`")]
+    Scheme(String),
+    /// What follows is no host with an optional port.
+    #[error("expected a host with an optional port after `//`, found `{0}`\nhint: leave out user, path and query")]
+    Authority(String),
+}
+
+impl Origin {
+    /// Reads `http://host` or `https://host`, either with a port or without.
+    pub fn parse(text: &str) -> Result<Self, OriginError> {
+        let plain = text.strip_prefix("http://").map(|rest| (rest, false));
+        let found = plain.or_else(|| text.strip_prefix("https://").map(|rest| (rest, true)));
+        let (rest, tls) = found.ok_or_else(|| OriginError::Scheme(text.to_owned()))?;
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let wrong = || OriginError::Authority(authority.to_owned());
+        if !framing::is_authority(authority.as_bytes()) {
+            return Err(wrong());
+        }
+        let port = match authority.rsplit_once(':') {
+            Some((_, port)) if !authority.ends_with(']') => port.parse().map_err(|_| wrong())?,
+            _ if tls => 443,
+            _ => 80,
+        };
+        let field = HeaderValue::from_str(authority).map_err(|_| wrong())?;
+        Ok(Self { authority: authority.to_owned(), port, tls, field })
+    }
+
+    /// A shop on this machine.
+    pub fn local(port: u16) -> Self {
+        let authority = format!("127.0.0.1:{port}");
+        Self {
+            field: HeaderValue::from_str(&authority).unwrap_or(HeaderValue::from_static("localhost")),
+            authority,
+            port,
+            tls: false,
+        }
+    }
+
+    /// Host and port as they were written.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The same as a `Host` field.
+    pub fn field(&self) -> &HeaderValue {
+        &self.field
+    }
+
+    /// Whether it is reached by TLS.
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// What is looked up, with the port.
+    pub(super) fn place(&self) -> (&str, u16) {
+        let host = match self.authority.rsplit_once(':') {
+            Some((host, _)) if !self.authority.ends_with(']') => host,
+            _ => self.authority.as_str(),
+        };
+        (host.trim_start_matches('[').trim_end_matches(']'), self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_with_and_without_a_port() {
+        assert_eq!(Origin::parse("http://shop.internal").unwrap().place(), ("shop.internal", 80));
+        assert_eq!(Origin::parse("http://127.0.0.1:3000/").unwrap(), Origin::local(3000));
+        assert_eq!(Origin::parse("http://[::1]:8080").unwrap().place(), ("::1", 8080));
+        assert_eq!(Origin::parse("http://[::1]").unwrap().place(), ("::1", 80));
+        assert_eq!(Origin::parse("https://shop.internal").unwrap().place(), ("shop.internal", 443));
+        assert!(Origin::parse("https://[::1]:8443").unwrap().is_tls() && !Origin::local(1).is_tls());
+    }
+
+    #[test]
+    fn a_place_with_more_than_host_and_port_is_refused() {
+        assert!(matches!(Origin::parse("ftp://shop.internal"), Err(OriginError::Scheme(_))));
+        for text in ["http://", "http://u@shop", "http://shop/path", "http://shop:70000", "http://shop:"] {
+            assert!(matches!(Origin::parse(text), Err(OriginError::Authority(_))), "{text}");
+        }
+    }
+}
