@@ -45,6 +45,7 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ("click, page", "country", "ISO 3166 alpha-2 country, or null"),
     ("click, page", "agent", "Kind of the user agent"),
     ("click, page", "agent_family", "Family of the user agent; empty if not told"),
+    ("click, page", "ja4", "JA4 of the visitor's TLS handshake with us, or null"),
     ("event", "event_name", "The event's name as reported"),
     ("event", "source", "`browser` or `backend`; null for a delivery attempt"),
     ("event", "destination", "The destination's name"),
@@ -104,6 +105,7 @@ fn page_fields(page: &PageRecord, full_address: bool, put: &mut impl FnMut(&str,
     put("country", json!(country));
     put("agent", json!(page.agent.kind));
     put("agent_family", json!(page.agent.family));
+    put("ja4", json!(page.ja4.as_deref()));
     put("rules", json!(page.rules));
     put("mode", json!(page.mode));
 }

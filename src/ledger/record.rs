@@ -49,6 +49,8 @@ pub struct PageRecord {
     pub network: Network,
     /// What the agent says.
     pub agent: Arc<Agent>,
+    /// The JA4 of the visitor's TLS handshake.
+    pub ja4: Option<Arc<Box<str>>>,
     /// The digest of the rules that judged.
     pub rules: Arc<str>,
     /// The operating mode.

@@ -38,6 +38,7 @@ fn page(url: &str) -> PageRecord {
         pixel: PixelAction::Gate,
         network: Network::default(),
         agent: Arc::new(Agent::default()),
+        ja4: None,
         rules: "digest".into(),
         mode: Mode::Warn,
     }

@@ -50,6 +50,7 @@ pub struct ConnectionState {
     opened: Instant,
     slots: [AtomicU64; WAITS],
     known: ArcSwapOption<Known>,
+    ja4: ArcSwapOption<Box<str>>,
     tunnelled: AtomicBool,
     encrypted: AtomicBool,
     /// The connection that a stream belongs to.
@@ -74,6 +75,7 @@ impl ConnectionState {
             opened: Instant::now(),
             slots: [const { AtomicU64::new(NONE) }; WAITS],
             known: ArcSwapOption::empty(),
+            ja4: ArcSwapOption::empty(),
             tunnelled: AtomicBool::new(false),
             encrypted: AtomicBool::new(false),
             above: None,
@@ -92,6 +94,7 @@ impl ConnectionState {
             opened: self.opened,
             slots: [const { AtomicU64::new(NONE) }; WAITS],
             known: ArcSwapOption::empty(),
+            ja4: ArcSwapOption::empty(),
             tunnelled: AtomicBool::new(false),
             encrypted: AtomicBool::new(self.encrypted.load(Ordering::Relaxed)),
             above: Some(Arc::clone(self)),
@@ -132,6 +135,17 @@ impl ConnectionState {
     /// The visitor has shaken hands with us: what is asked over the connection is asked by `https`.
     pub fn encrypt(&self) {
         self.encrypted.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes the JA4 of the handshake.
+    pub fn show(&self, ja4: String) {
+        self.ja4.store(Some(Arc::new(ja4.into())));
+    }
+
+    /// The JA4 of the visitor's handshake; not known without TLS of ours, nor behind a trusted proxy, which shows its own.
+    pub fn ja4(&self) -> Option<Arc<Box<str>>> {
+        let connection = self.above.as_deref().unwrap_or(self);
+        if self.trusted { None } else { connection.ja4.load_full() }
     }
 
     /// The scheme of what is asked over the connection itself.

@@ -172,7 +172,10 @@ impl Shop {
             self.tell_of_client(connection.known(), asked, parts);
             return None;
         }
-        let exchange = self.page_view(asked, parts, navigation);
+        let mut exchange = self.page_view(asked, parts, navigation);
+        if let Some((_, record)) = &mut exchange.record {
+            record.ja4 = connection.ja4();
+        }
         if navigation {
             inject::prepare_request(&mut parts.headers);
         }
@@ -255,6 +258,7 @@ impl Shop {
             pixel: token.pixel,
             network,
             agent,
+            ja4: None,
             rules: policy.digest().into(),
             mode: self.settings.mode,
         };

@@ -25,6 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::proxy::ConnectionState;
+use crate::server::shown;
 use crate::server::tls::certificates::Certificates;
 use crate::server::tls::hello::Hello;
 use crate::server::wire::Raw;
@@ -120,9 +121,11 @@ enum Greeted {
     Other,
 }
 
-/// Every whole `ClientHello` comes by here, in its records as they were sent, before it is answered.
+/// Notes what a whole `ClientHello` shows, in its records as they were sent, before it is answered.
 fn seen(records: &[u8], connection: &ConnectionState) {
-    tracing::trace!(bytes = records.len(), trusted = connection.is_trusted(), "client hello");
+    if let Ok(Some(hello)) = shown::hello::read(records) {
+        connection.show(hello.ja4());
+    }
 }
 
 /// Gives the session what was read ahead of it. A fault stays in the session, which tells the client of it.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clicksieve::server::Tls;
+use clicksieve::server::shown::hello as shown_hello;
 use rustls::ClientConfig;
 use rustls::ClientConnection;
 use rustls::HandshakeKind;
@@ -16,6 +17,7 @@ use rustls::StreamOwned;
 
 use crate::door::Authority;
 use crate::door::Shop;
+use crate::door::certificates::place;
 use crate::door::der;
 use crate::door::loaded;
 use crate::door::shake;
@@ -26,6 +28,9 @@ use crate::harness::front::Front;
 use crate::harness::site::Site;
 use crate::harness::visitor::Visitor;
 use crate::harness::visitor::field;
+use crate::whole;
+use crate::whole::process::Process;
+use crate::whole::seen;
 
 /// The bytes of a client's first message.
 fn hello(client: &Arc<ClientConfig>) -> (ClientConnection, Vec<u8>) {
@@ -79,7 +84,7 @@ fn a_page_over_tls_is_asked_by_https() {
 
 #[test]
 fn cookies_of_a_page_over_tls_are_secure() {
-    let site = Site::answers(crate::whole::html_answer());
+    let site = Site::answers(whole::html_answer());
     let shop = Shop::with(site, |_| {});
     let mut visitor = visitor(&shop.front, &shop.authority.client(&["http/1.1"]));
     let answer = visitor.ask(
@@ -256,4 +261,32 @@ fn a_head_over_tls_that_stalls_is_told_so() {
     let mut visitor = visitor(&shop.front, &shop.authority.client(&["http/1.1"]));
     visitor.say("GET / HTTP/1.1\r\nhost:");
     assert_eq!(visitor.answer(false).status, 408);
+}
+
+#[test]
+fn a_click_is_recorded_with_what_the_handshake_showed_and_a_trusted_proxys_without() {
+    let authority = Authority::new();
+    authority.issues("shop", &["shop.example"]);
+    let page = whole::html_answer();
+    for trusts in [false, true] {
+        let site = Site::answers(page.clone());
+        let config = place(&authority, &site);
+        if !trusts {
+            let text = std::fs::read_to_string(&config).unwrap().replace("trusted_proxies: [127.0.0.1]\n", "");
+            std::fs::write(&config, text).unwrap();
+        }
+        let mut process = Process::start(&config);
+        let (session, bytes) = hello(&authority.client(&["http/1.1"]));
+        let mut socket = tcp(process.shop);
+        socket.write_all(&bytes).unwrap();
+        let answer = completed(session, socket).ask(&format!("GET / HTTP/1.1\r\nhost: shop.example\r\n{}\r\n", seen::chrome()));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        process.signal("TERM");
+        assert!(process.ended().success());
+        let records = std::fs::read_to_string(authority.path("state/records.jsonl")).unwrap();
+        let record: serde_json::Value = serde_json::from_str(records.lines().last().unwrap()).unwrap();
+        let shown = shown_hello::read(&bytes).unwrap().unwrap().ja4();
+        let expected = if trusts { serde_json::Value::Null } else { shown.into() };
+        assert_eq!(record["ja4"], expected, "{record}");
+    }
 }

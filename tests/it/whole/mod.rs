@@ -13,7 +13,7 @@ mod joins;
 mod kill;
 mod pages;
 pub(crate) mod process;
-mod seen;
+pub(crate) mod seen;
 mod start;
 
 pub(crate) use crate::whole::given::ADMIN;
