@@ -164,12 +164,12 @@ fn a_token_that_is_dead_for_six_hours_loses_nothing_and_is_tried_with_one_event_
         times.push(inside.now());
         inside.reported(&[whole::purchase(&format!("hour-{hour}"), times[hour])]);
         let asked = hour as u64 + 1;
-        assert!(inside.looks(|| inside.graph.requests() == asked), "{} requests in hour {hour}", inside.graph.requests());
-        // The rest begins when the answer was read, which is told by the metric only the first time.
+        let tried = inside.looks_and_moves(HOUR, || inside.graph.requests() == asked);
+        assert!(tried, "{} requests in hour {hour}", inside.graph.requests());
         assert!(inside.looks(|| inside.deliveries("meta", "paused") == 1));
         inside.pass(HOUR);
     }
-    assert!(inside.looks(|| inside.graph.requests() == 7));
+    assert!(inside.looks_and_moves(HOUR, || inside.graph.requests() == 7));
     assert_eq!((inside.graph.taken().len(), inside.metric("clicksieve_spool_due")), (0, Some(6)));
     inside.graph.fail_always(None);
     assert!(inside.moves_until(HOUR, |all| all.len() == 6));

@@ -159,7 +159,23 @@ impl Inside {
 
     /// Looks again and again until something holds, for as long as events may take; says whether it did.
     pub(crate) fn looks(&self, holds: impl Fn() -> bool) -> bool {
-        (0..LOOKS).any(|_| holds() || self.runtime.block_on(self.graph.until(|_| holds(), LOOK)))
+        self.looks_so_often(LOOKS, &holds)
+    }
+
+    /// The same, and moves the clock on by `step` up to two times where nothing comes of it: a rest that began only after the
+    /// clock had moved ends so much later.
+    pub(crate) fn looks_and_moves(&self, step: Duration, holds: impl Fn() -> bool) -> bool {
+        (0..3).any(|_| {
+            let held = self.looks_so_often(LOOKS / 6, &holds);
+            if !held {
+                self.pass(step);
+            }
+            held
+        })
+    }
+
+    fn looks_so_often(&self, looks: usize, holds: &impl Fn() -> bool) -> bool {
+        (0..looks).any(|_| holds() || self.runtime.block_on(self.graph.until(|_| holds(), LOOK)))
     }
 
     /// The records of an event, oldest first.
