@@ -142,6 +142,7 @@ fn proxy_settings(config: &Config) -> proxy::Settings {
         cookie_domain: config.cookie_domain.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
         client_field: config.fronts.client_field.clone(),
+        ja4_field: config.fronts.ja4_field.clone(),
         connect: config.deadlines.connect,
         first_byte: config.deadlines.first_byte,
         body_progress: config.deadlines.body,

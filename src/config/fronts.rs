@@ -1,6 +1,7 @@
 //! Who stands in front and how it names the client: ranges, shipped lists by name, the field, the preamble. Must not know
 //! how any of it is believed.
 
+use http::HeaderName;
 use ipnetwork::IpNetwork;
 
 use crate::config::Fronts;
@@ -20,6 +21,11 @@ const SHIPPED: &[(&str, &[&str])] = &[
     ("fastly", &["cloud/fastly.txt"]),
     ("bunny", &["cloud/bunny-net.txt"]),
 ];
+
+/// Load balancers that stand in the operator's own network: everybody in private space is believed (RFC 1918, RFC 6598,
+/// RFC 4193). An AWS load balancer has an address of its VPC and appends to `X-Forwarded-For`.
+const PRIVATE: &[&str] = &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"];
+const IN_PRIVATE_SPACE: &[&str] = &["aws-alb", "private"];
 
 /// Networks of which no list is shipped, or only one that also holds machines for rent: anybody could speak from there.
 const WITHOUT_LIST: &[&str] = &["cloudfront", "akamai", "google", "azure", "amazon", "imperva", "sucuri", "keycdn"];
@@ -44,8 +50,12 @@ fn named(name: &str, item: &Node, faults: &Faults) -> Vec<IpNetwork> {
         faults.at(item, format!("there is no shipped list of `{name}`"), hint);
         return Vec::new();
     }
+    if IN_PRIVATE_SPACE.contains(&name) {
+        return PRIVATE.iter().filter_map(|range| range.parse().ok()).collect();
+    }
     let Some((_, paths)) = SHIPPED.iter().find(|(known, _)| *known == name) else {
-        let hint = nearest(name, SHIPPED.iter().map(|(known, _)| *known)).map(|known| format!("did you mean `{known}`?"));
+        let hint = nearest(name, SHIPPED.iter().map(|(known, _)| *known).chain(IN_PRIVATE_SPACE.iter().copied()))
+            .map(|known| format!("did you mean `{known}`?"));
         faults.at(item, format!("`{name}` is not an address or range such as `10.0.0.0/8`"), hint);
         return Vec::new();
     };
@@ -63,14 +73,12 @@ fn named(name: &str, item: &Node, faults: &Faults) -> Vec<IpNetwork> {
 
 /// How they say whose a request is.
 pub(super) fn fronts(file: &Section<'_>) -> Fronts {
-    Fronts { client_field: client_field(file), proxy_protocol: proxy_protocol(file) }
-}
-
-fn client_field(file: &Section<'_>) -> AddressField {
     let section = file.section("client_address");
     let field = section.parsed("header", "a field such as `cf-connecting-ip`", AddressField::of_name);
+    let ja4 =
+        section.parsed("ja4_header", "the name of a field such as `x-ja4`", |name| HeaderName::from_bytes(name.as_bytes()).ok());
     section.finish();
-    field.unwrap_or_default()
+    Fronts { client_field: field.unwrap_or_default(), ja4_field: ja4, proxy_protocol: proxy_protocol(file) }
 }
 
 /// Whether connections begin with a preamble. Nobody may say one where nobody is trusted.

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderName;
 use ipnetwork::IpNetwork;
 use secrecy::SecretString;
 use url::Url;
@@ -104,6 +105,8 @@ pub struct Tls {
 pub struct Fronts {
     /// The field in which they name the client.
     pub client_field: AddressField,
+    /// The field in which they say the JA4 of the visitor's handshake with them.
+    pub ja4_field: Option<HeaderName>,
     /// Whether they, and nobody else, connect, and say first whose connection it is.
     pub proxy_protocol: bool,
 }
@@ -314,6 +317,17 @@ mod tests {
                 "clicksieve.yaml:2:31: `cloudflair` is not an address or range such as `10.0.0.0/8`\nhint: did you mean `cloudflare`?",
             ]
         );
+    }
+
+    #[test]
+    fn a_load_balancer_of_the_own_network_may_be_named_and_vouch_for_a_fingerprint() {
+        let config = parse("upstream: http://s:1\ntrusted_proxies: [aws-alb]\nclient_address: { ja4_header: X-Ja4 }\n").unwrap();
+        let holds = |address: &str| config.trusted_proxies.iter().any(|network| network.contains(address.parse().unwrap()));
+        assert!(["10.1.2.3", "172.31.0.1", "192.168.1.1", "100.64.0.1", "fd00::1"].into_iter().all(holds));
+        assert!(!holds("172.32.0.1") && !holds("2600::1"));
+        assert_eq!(config.fronts.ja4_field, Some(HeaderName::from_static("x-ja4")));
+        let found = faults("upstream: http://s:1\nclient_address: { ja4_header: x ja4 }\n");
+        assert!(found[0].contains("the name of a field such as `x-ja4`"), "{found:?}");
     }
 
     #[test]

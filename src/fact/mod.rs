@@ -3,6 +3,7 @@
 
 mod names;
 mod parts;
+mod shown;
 mod words;
 
 use std::net::IpAddr;
@@ -25,14 +26,20 @@ pub use parts::Identity;
 pub use parts::Network;
 pub use parts::Page;
 pub use parts::VisitFacts;
+pub use shown::H2Shown;
+pub use shown::Shown;
+pub use shown::TlsShown;
 pub use words::AgentKind;
 pub use words::Engine;
+pub use words::HttpVersion;
 pub use words::IdShape;
 pub use words::InApp;
+pub use words::NameCase;
 pub use words::NetworkKind;
 pub use words::Os;
 pub use words::Payment;
 pub use words::Proof;
+pub use words::TlsVersion;
 
 /// All facts about one request or event; what rules are evaluated on. It borrows, so building it costs no allocation.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +54,8 @@ pub struct Facts<'a> {
     pub identity: Identity,
     /// The request's fields; `None` where no request is at hand (all header facts are then unknown).
     pub headers: Option<&'a HeaderMap>,
+    /// What the visitor's connection shows.
+    pub shown: Shown<'a>,
     /// The scheme the visitor used.
     pub scheme: Option<Scheme>,
     /// Host without port, lower case.
@@ -99,6 +108,7 @@ impl<'a> Facts<'a> {
             agent,
             identity: Identity::None,
             headers: None,
+            shown: Shown::default(),
             scheme: None,
             host: None,
             path: None,
@@ -132,6 +142,19 @@ impl<'a> Facts<'a> {
             FactName::HttpScheme => known(self.scheme, |scheme| Value::Text(scheme.name())),
             FactName::HttpHost => known(self.host, Value::Text),
             FactName::HttpPath => known(self.path, Value::Text),
+            FactName::HttpVersion
+            | FactName::HttpNames
+            | FactName::HttpNameCase
+            | FactName::TlsJa4
+            | FactName::TlsJa4Stable
+            | FactName::TlsGrease
+            | FactName::TlsVersion
+            | FactName::TlsSni
+            | FactName::TlsAlpn
+            | FactName::H2Fingerprint
+            | FactName::H2Order
+            | FactName::H2Weight
+            | FactName::SpoofedForwarding => self.shown_value(name),
             FactName::ClickNetwork => self.of_url(self.click_id.map(|(network, _)| network.name())),
             FactName::ClickId => self.of_url(self.click_id.map(|(_, id)| id)),
             FactName::UtmSource => self.of_url(self.utm_source),
@@ -205,6 +228,28 @@ impl<'a> Facts<'a> {
                 Identity::Unverifiable => Value::Unknown,
                 Identity::None | Identity::Verified(_) => Value::Bool(false),
             },
+        }
+    }
+
+    fn shown_value(&self, name: FactName) -> Value<'_> {
+        let Shown { version, tls, h2, names, spoofed_forwarding } = self.shown;
+        match name {
+            FactName::HttpVersion => known(version, |version| Value::Text(version.name())),
+            FactName::HttpNames => known(names, Value::Text),
+            FactName::HttpNameCase => known(self.shown.name_case(), |case| Value::Text(case.name())),
+            FactName::TlsJa4 => known(tls, |tls| Value::Text(&tls.ja4)),
+            FactName::TlsJa4Stable => known(tls.and_then(|tls| tls.ja4_stable.as_deref()), Value::Text),
+            FactName::TlsGrease => known(tls.and_then(|tls| tls.grease), Value::Bool),
+            FactName::TlsVersion => known(tls.and_then(|tls| tls.version), |version| Value::Text(version.name())),
+            FactName::TlsSni => known(tls.and_then(|tls| tls.sni), Value::Bool),
+            FactName::TlsAlpn => match tls.and_then(|tls| tls.alpn.as_deref()) {
+                Some("") => Value::Missing,
+                alpn => known(alpn, Value::Text),
+            },
+            FactName::H2Fingerprint => known(h2, |h2| Value::Text(&h2.fingerprint)),
+            FactName::H2Order => known(h2, |h2| Value::Text(&h2.order)),
+            FactName::H2Weight => known(h2, |h2| h2.weight.map_or(Value::Missing, |weight| Value::Number(i64::from(weight)))),
+            _ => known(spoofed_forwarding, Value::Bool),
         }
     }
 

@@ -2,12 +2,15 @@
 
 use crate::fact::words::AgentKind;
 use crate::fact::words::Engine;
+use crate::fact::words::HttpVersion;
 use crate::fact::words::IdShape;
 use crate::fact::words::InApp;
+use crate::fact::words::NameCase;
 use crate::fact::words::NetworkKind;
 use crate::fact::words::Os;
 use crate::fact::words::Payment;
 use crate::fact::words::Proof;
+use crate::fact::words::TlsVersion;
 
 /// The type of a fact, by which rules are checked when they are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +114,19 @@ fact_names! {
     HttpScheme = "http.scheme", Type::Word(&["http", "https"]), "The scheme the visitor used.";
     HttpHost = "http.host", Type::Text, "The host asked for, without port, lower case.";
     HttpPath = "http.path", Type::Text, "The path asked for.";
+    HttpVersion = "http.version", Type::Word(HttpVersion::NAMES), "The HTTP version of the visitor's own connection.";
+    HttpNames = "http.names", Type::Text, "The names of the request's fields as sent, in their order, between commas; HTTP/2 without those that begin with a colon.";
+    HttpNameCase = "http.name_case", Type::Word(NameCase::NAMES), "How those names are written; HTTP/1 only.";
+    TlsJa4 = "tls.ja4", Type::Text, "JA4 of the visitor's own handshake, or as the proxy in front vouches.";
+    TlsJa4Stable = "tls.ja4_stable", Type::Text, "JA4 without what resuming a session adds or takes away.";
+    TlsGrease = "tls.grease", Type::Bool, "The handshake carries GREASE (RFC 8701), as Chromium's and Safari's do.";
+    TlsVersion = "tls.version", Type::Word(TlsVersion::NAMES), "The newest TLS version the visitor offers.";
+    TlsSni = "tls.sni", Type::Bool, "The handshake names the host.";
+    TlsAlpn = "tls.alpn", Type::Text, "The first protocol offered by ALPN; missing without any.";
+    H2Fingerprint = "h2.fingerprint", Type::Text, "Settings, window update, priorities and pseudo-header order of the HTTP/2 connection.";
+    H2Order = "h2.order", Type::Text, "The order of the first request's pseudo-header fields, as `m,a,s,p`.";
+    H2Weight = "h2.weight", Type::Number, "The first HTTP/2 request's weight, 1 to 256; missing if it says none.";
+    SpoofedForwarding = "client.spoofed_forwarding", Type::Bool, "Somebody whom nobody trusts said whose request it is, as by `X-Forwarded-For`.";
     ClickNetwork = "click.network", Type::Word(AD_NETWORK_NAMES), "The ad network of the URL's click identifier; missing without one.";
     ClickId = "click.id", Type::Text, "The URL's click identifier; missing without one.";
     ClickFbclidShape = "click.fbclid.shape", Type::Word(IdShape::NAMES), "Whether `fbclid` has the shape Meta gives it.";

@@ -178,3 +178,43 @@ words! {
         Claimed = "claimed",
     }
 }
+
+words! {
+    /// The version of HTTP that a visitor speaks with us, by its ALPN name (RFC 7301 section 6).
+    HttpVersion {
+        /// HTTP/1.0.
+        OneZero = "http/1.0",
+        /// HTTP/1.1.
+        OneOne = "http/1.1",
+        /// HTTP/2.
+        Two = "h2",
+    }
+}
+
+words! {
+    /// A version of TLS.
+    TlsVersion {
+        /// SSL 3.0 or older, or a number nobody knows.
+        Other = "other",
+        /// TLS 1.0.
+        OneZero = "tls1.0",
+        /// TLS 1.1.
+        OneOne = "tls1.1",
+        /// TLS 1.2.
+        OneTwo = "tls1.2",
+        /// TLS 1.3.
+        OneThree = "tls1.3",
+    }
+}
+
+words! {
+    /// How the names of a request's fields are written.
+    NameCase {
+        /// All in small letters.
+        Lower = "lower",
+        /// Each word with a capital, as browsers write them.
+        Title = "title",
+        /// Neither.
+        Mixed = "mixed",
+    }
+}

@@ -6,6 +6,7 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::fact::HttpVersion;
 use crate::verdict::Reason;
 
 use super::clean;
@@ -45,7 +46,9 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ("click, page", "country", "ISO 3166 alpha-2 country, or null"),
     ("click, page", "agent", "Kind of the user agent"),
     ("click, page", "agent_family", "Family of the user agent; empty if not told"),
-    ("click, page", "ja4", "JA4 of the visitor's TLS handshake with us, or null"),
+    ("click, page", "http", "HTTP version of the visitor's own connection, or null behind a trusted proxy"),
+    ("click, page", "ja4", "JA4 of the visitor's TLS handshake with us or with a proxy that vouches for it, or null"),
+    ("click, page", "h2", "Fingerprint of the visitor's HTTP/2 connection with us, or null"),
     ("event", "event_name", "The event's name as reported"),
     ("event", "source", "`browser` or `backend`; null for a delivery attempt"),
     ("event", "destination", "The destination's name"),
@@ -105,7 +108,9 @@ fn page_fields(page: &PageRecord, full_address: bool, put: &mut impl FnMut(&str,
     put("country", json!(country));
     put("agent", json!(page.agent.kind));
     put("agent_family", json!(page.agent.family));
-    put("ja4", json!(page.ja4.as_deref()));
+    put("http", json!(page.http.map(HttpVersion::name)));
+    put("ja4", json!(page.tls.as_deref().map(|tls| &tls.ja4)));
+    put("h2", json!(page.h2.as_deref().map(|h2| &h2.fingerprint)));
     put("rules", json!(page.rules));
     put("mode", json!(page.mode));
 }

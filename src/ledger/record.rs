@@ -9,7 +9,10 @@ use uuid::Uuid;
 use crate::clock::UnixMillis;
 use crate::event::Source;
 use crate::fact::Agent;
+use crate::fact::H2Shown;
+use crate::fact::HttpVersion;
 use crate::fact::Network;
+use crate::fact::TlsShown;
 use crate::verdict::Band;
 use crate::verdict::Mode;
 use crate::verdict::PixelAction;
@@ -49,8 +52,12 @@ pub struct PageRecord {
     pub network: Network,
     /// What the agent says.
     pub agent: Arc<Agent>,
-    /// The JA4 of the visitor's TLS handshake.
-    pub ja4: Option<Arc<Box<str>>>,
+    /// The HTTP version of the visitor's own connection.
+    pub http: Option<HttpVersion>,
+    /// What the visitor's TLS handshake shows.
+    pub tls: Option<Arc<TlsShown>>,
+    /// What the visitor's HTTP/2 shows.
+    pub h2: Option<Arc<H2Shown>>,
     /// The digest of the rules that judged.
     pub rules: Arc<str>,
     /// The operating mode.

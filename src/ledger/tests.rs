@@ -38,7 +38,9 @@ fn page(url: &str) -> PageRecord {
         pixel: PixelAction::Gate,
         network: Network::default(),
         agent: Arc::new(Agent::default()),
-        ja4: None,
+        http: None,
+        tls: None,
+        h2: None,
         rules: "digest".into(),
         mode: Mode::Warn,
     }

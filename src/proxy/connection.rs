@@ -7,7 +7,11 @@ use std::fmt;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::OnceLock;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,6 +21,8 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 use crate::click::Scheme;
+use crate::fact::H2Shown;
+use crate::fact::TlsShown;
 use crate::proxy::Settings;
 use crate::proxy::client;
 use crate::proxy::shop::Known;
@@ -50,7 +56,12 @@ pub struct ConnectionState {
     opened: Instant,
     slots: [AtomicU64; WAITS],
     known: ArcSwapOption<Known>,
-    ja4: ArcSwapOption<Box<str>>,
+    tls: OnceLock<Arc<TlsShown>>,
+    h2: OnceLock<Arc<H2Shown>>,
+    /// How many heads came whole, and the names of the last one's fields, each with a comma behind it.
+    heard: Mutex<(u32, Vec<u8>)>,
+    /// Requests that were begun.
+    asked: AtomicU32,
     tunnelled: AtomicBool,
     encrypted: AtomicBool,
     /// The connection that a stream belongs to.
@@ -75,7 +86,10 @@ impl ConnectionState {
             opened: Instant::now(),
             slots: [const { AtomicU64::new(NONE) }; WAITS],
             known: ArcSwapOption::empty(),
-            ja4: ArcSwapOption::empty(),
+            tls: OnceLock::new(),
+            h2: OnceLock::new(),
+            heard: Mutex::default(),
+            asked: AtomicU32::new(0),
             tunnelled: AtomicBool::new(false),
             encrypted: AtomicBool::new(false),
             above: None,
@@ -94,7 +108,10 @@ impl ConnectionState {
             opened: self.opened,
             slots: [const { AtomicU64::new(NONE) }; WAITS],
             known: ArcSwapOption::empty(),
-            ja4: ArcSwapOption::empty(),
+            tls: OnceLock::new(),
+            h2: OnceLock::new(),
+            heard: Mutex::default(),
+            asked: AtomicU32::new(0),
             tunnelled: AtomicBool::new(false),
             encrypted: AtomicBool::new(self.encrypted.load(Ordering::Relaxed)),
             above: Some(Arc::clone(self)),
@@ -137,15 +154,56 @@ impl ConnectionState {
         self.encrypted.store(true, Ordering::Relaxed);
     }
 
-    /// Notes the JA4 of the handshake.
-    pub fn show(&self, ja4: String) {
-        self.ja4.store(Some(Arc::new(ja4.into())));
+    /// Notes what the handshake shows.
+    pub fn show_tls(&self, shown: TlsShown) {
+        // Only the first handshake of a connection is the client's own.
+        let _ = self.tls.set(Arc::new(shown));
     }
 
-    /// The JA4 of the visitor's handshake; not known without TLS of ours, nor behind a trusted proxy, which shows its own.
-    pub fn ja4(&self) -> Option<Arc<Box<str>>> {
+    /// Notes what the opening of HTTP/2 shows.
+    pub fn show_h2(&self, shown: H2Shown) {
+        let _ = self.h2.set(Arc::new(shown));
+    }
+
+    /// What the visitor's handshake shows; not known without TLS of ours, nor behind a trusted proxy, which shows its own.
+    pub fn tls(&self) -> Option<&Arc<TlsShown>> {
         let connection = self.above.as_deref().unwrap_or(self);
-        if self.trusted { None } else { connection.ja4.load_full() }
+        if self.trusted { None } else { connection.tls.get() }
+    }
+
+    /// What the visitor's HTTP/2 shows, likewise.
+    pub fn h2(&self) -> Option<&Arc<H2Shown>> {
+        let connection = self.above.as_deref().unwrap_or(self);
+        if self.trusted { None } else { connection.h2.get() }
+    }
+
+    /// Whether the connection is a stream of HTTP/2.
+    pub fn is_stream(&self) -> bool {
+        self.above.is_some()
+    }
+
+    /// Notes the names of the fields of the head that came last, the how-manieth it was.
+    pub fn heard(&self, heads: u32, names: &[u8]) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.0 = heads;
+        heard.1.clear();
+        heard.1.extend_from_slice(names);
+    }
+
+    /// A request begins: its head is whole, and the rest before it over.
+    pub fn ask(&self) {
+        self.end(Wait::Head);
+        self.end(Wait::Idle);
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The names of the fields of the request that began last, as they were sent, between commas; not known where another
+    /// head has come since.
+    pub fn names(&self) -> Option<String> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_its = heard.0 == self.asked.load(Ordering::Relaxed);
+        let names = std::str::from_utf8(heard.1.strip_suffix(b",")?).ok()?;
+        is_its.then(|| names.to_owned())
     }
 
     /// The scheme of what is asked over the connection itself.

@@ -1,7 +1,6 @@
 //! One page view from its request to its answer: injected, given its cookies, kept out of shared caches, recorded.
 //! Whatever goes wrong here, the page goes out unchanged. Must not know connections to the site.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +11,6 @@ use http::StatusCode;
 use http::header::SET_COOKIE;
 use http::request::Parts;
 
-use crate::click::Scheme;
 use crate::inject;
 use crate::inject::InjectBody;
 use crate::inject::Injection;
@@ -21,7 +19,6 @@ use crate::inject::Plan;
 use crate::ledger::PageRecord;
 use crate::ledger::Record;
 use crate::proxy::body::ProxyBody;
-use crate::proxy::connection::ConnectionState;
 use crate::proxy::shop::Asked;
 use crate::proxy::shop::Shop;
 use crate::proxy::upstream::UpstreamBody;
@@ -63,14 +60,8 @@ impl Drop for Exchange {
 impl Exchange {
     /// Looks at a request before it is forwarded, and tells the site what is known of it. A page view opens an exchange;
     /// for everything else the site is told the verdict of address and agent, and there is nothing to do on the way back.
-    pub fn open(
-        shop: &Arc<Shop>,
-        connection: &ConnectionState,
-        head: &mut Parts,
-        address: Option<IpAddr>,
-        scheme: Scheme,
-    ) -> Option<Self> {
-        shop.look(connection, Asked { address, scheme }, head)
+    pub(super) fn open(shop: &Arc<Shop>, head: &mut Parts, asked: Asked<'_>) -> Option<Self> {
+        shop.look(asked, head)
     }
 
     /// Turns the site's answer into the visitor's: injects where the answer is a page, sets cookies, keeps it out of

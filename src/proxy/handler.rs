@@ -27,10 +27,12 @@ use crate::proxy::exchange::Exchange;
 
 use crate::proxy::framing;
 use crate::proxy::headers;
+use crate::proxy::headers::Found;
 use crate::proxy::reply;
 use crate::proxy::reply::Kind;
 use crate::proxy::reply::Tally;
 use crate::proxy::rewrite;
+use crate::proxy::shop::Asked;
 use crate::proxy::shop::Shop;
 use crate::proxy::tunnel;
 use crate::proxy::tunnel::Tunnel;
@@ -113,19 +115,22 @@ impl Proxy {
         body: Incoming,
     ) -> Result<Response<ProxyBody>, Kind> {
         let client = self.client(connection, &head);
-        headers::strip_own(&mut head.headers);
+        let found = headers::scan(&head.headers);
+        headers::strip_own(&mut head.headers, found);
         let asked = head.extensions.remove::<OnUpgrade>();
         let (visitor_side, declined) = if tunnel::is_wanted(&head) { (asked, None) } else { (None, asked) };
         if let Some(declined) = declined {
             tunnel::decline(declined);
         }
         let plain = visitor_side.is_some() || self.is_exempt(&head);
-        let exchange =
-            if plain { None } else { Exchange::open(&self.shop, connection, &mut head, client.address, client.scheme) };
+        let exchange = if plain { None } else { Exchange::open(&self.shop, &mut head, self.asked(connection, &client, found)) };
         let host = self.settings.rewrite_location.then(|| head.headers.get(header::HOST).cloned()).flatten();
         let upstream_host = (self.settings.host == HostField::Upstream).then(|| self.settings.upstream.field());
         let field = &self.settings.client_field;
-        headers::prepare_request(&mut head.headers, connection, &client, field, upstream_host);
+        headers::prepare_request(&mut head.headers, found, connection, &client, field, upstream_host);
+        if let Some(ja4) = self.settings.ja4_field.as_ref().filter(|_| !connection.is_trusted()) {
+            head.headers.remove(ja4);
+        }
         head.version = Version::HTTP_11;
         let body = VisitorBody::new(body, Arc::clone(connection), self.settings.body_progress, self.settings.first_byte);
         let response = match visitor_side {
@@ -146,6 +151,11 @@ impl Proxy {
             page.peek().await.map_err(|_| Kind::Broken)?;
         }
         Ok(answer)
+    }
+
+    fn asked<'a>(&'a self, connection: &'a ConnectionState, client: &Client, found: Found) -> Asked<'a> {
+        let ja4 = self.settings.ja4_field.as_ref();
+        Asked { connection, address: client.address, scheme: client.scheme, ja4, forwarded: found.client }
     }
 
     async fn tunnel(

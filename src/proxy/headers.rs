@@ -81,22 +81,41 @@ const CHAINS: &[&str] = &["forwarded", "x-forwarded", "x-original-forwarded-for"
 const KEPT: &[&str] =
     &["host", "cookie", "authorization", "content-length", "content-type", "content-encoding", "cache-control", "set-cookie"];
 
-/// What a scan of a head found, so that the usual head costs one pass and few look-ups.
-#[derive(Default)]
-struct Found {
+/// What a look at a head found, so that the usual head costs one pass and few look-ups.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Found {
     hop: bool,
-    client: bool,
+    /// Fields that say whose request it is.
+    pub client: bool,
+    /// Fields that are ours to say, or may be taken for one that counts.
+    own: bool,
 }
 
-fn scan(headers: &HeaderMap) -> Found {
+/// Whether only odd names have such a letter.
+const fn is_odd(byte: u8) -> bool {
+    !(byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// Looks at all names once.
+pub fn scan(headers: &HeaderMap) -> Found {
     let mut found = Found::default();
     for name in headers.keys() {
         let name = name.as_str();
         match name.as_bytes().first() {
-            Some(b'k' | b'p' | b't' | b'u' | b'h' | b'e') if HOP.contains(&name) => found.hop = true,
+            Some(b'k' | b'p' | b'u' | b'h' | b'e') => found.hop |= HOP.contains(&name),
+            Some(b't') => {
+                found.hop |= HOP.contains(&name);
+                found.client |= CLIENT.contains(&name);
+            }
+            Some(b'x') => {
+                found.client |= CLIENT.contains(&name);
+                found.own |= name.starts_with(OWN_PREFIX);
+            }
+            Some(b'f' | b'c') => found.client |= CLIENT.contains(&name),
             _ => {}
         }
-        found.client |= matches!(name.as_bytes().first(), Some(b'x' | b'f' | b'c' | b't')) && CLIENT.contains(&name);
+        // Without a branch per letter, since nearly no name has one.
+        found.own |= name.bytes().fold(false, |odd, byte| odd | is_odd(byte));
     }
     found
 }
@@ -104,8 +123,7 @@ fn scan(headers: &HeaderMap) -> Found {
 /// Whether a name is one that counts but for its punctuation: CGI and its heirs read `X_Forwarded_For` as `X-Forwarded-For`
 /// (RFC 3875 section 4.1.18).
 fn is_twin(name: &str) -> bool {
-    let odd = |byte: u8| !byte.is_ascii_alphanumeric() && byte != b'-';
-    if !name.bytes().any(odd) {
+    if !name.bytes().any(is_odd) {
         return false;
     }
     let plain: String = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
@@ -114,11 +132,11 @@ fn is_twin(name: &str) -> bool {
 
 /// Removes the visitor's own copies of our fields, and what the shop could take for a field that is ours or the hop's to say;
 /// before anything of ours is added.
-pub fn strip_own(headers: &mut HeaderMap) {
-    let own = |name: &HeaderName| name.as_str().starts_with(OWN_PREFIX) || is_twin(name.as_str());
-    if !headers.keys().any(own) {
+pub fn strip_own(headers: &mut HeaderMap, found: Found) {
+    if !found.own {
         return;
     }
+    let own = |name: &HeaderName| name.as_str().starts_with(OWN_PREFIX) || is_twin(name.as_str());
     let names: Vec<HeaderName> = headers.keys().filter(|name| own(name)).cloned().collect();
     for name in names {
         headers.remove(name);
@@ -126,7 +144,7 @@ pub fn strip_own(headers: &mut HeaderMap) {
 }
 
 /// Removes what belongs to the hop the message came over.
-fn strip_hop(headers: &mut HeaderMap, found: &Found) {
+fn strip_hop(headers: &mut HeaderMap, found: Found) {
     if let Some(names) = named_by_connection(headers) {
         for name in names {
             headers.remove(name);
@@ -159,17 +177,17 @@ fn may_be_named(name: &str) -> bool {
     !CLIENT.contains(&name) && !KEPT.contains(&name) && !name.starts_with(OWN_PREFIX)
 }
 
-/// Makes a request's fields ready for the shop. `field` is where trusted proxies name the client; `host` replaces the
+/// Makes a request's fields ready for the shop. `found` is what they held when they came, `field` is where trusted proxies name the client; `host` replaces the
 /// visitor's `Host` where it is given.
 pub fn prepare_request(
     headers: &mut HeaderMap,
+    found: Found,
     connection: &ConnectionState,
     client: &Client,
     field: &AddressField,
     host: Option<&HeaderValue>,
 ) {
-    let found = scan(headers);
-    strip_hop(headers, &found);
+    strip_hop(headers, found);
     match (found.client, connection.is_trusted()) {
         (false, _) => {}
         (true, false) => CLIENT.iter().for_each(|name| drop(headers.remove(*name))),
@@ -257,7 +275,7 @@ fn strip_length(headers: &mut HeaderMap) {
 pub fn prepare_response(headers: &mut HeaderMap) {
     let found = scan(headers);
     strip_length(headers);
-    strip_hop(headers, &found);
+    strip_hop(headers, found);
     // The shop's other doors are not behind us.
     headers.remove(header::ALT_SVC);
 }
@@ -282,7 +300,8 @@ mod tests {
         let mut headers = map(fields);
         let field = AddressField::of_name(field).unwrap();
         let client = Client::find(&connection, &headers, &settings.trusted_proxies, &field);
-        prepare_request(&mut headers, &connection, &client, &field, None);
+        let found = scan(&headers);
+        prepare_request(&mut headers, found, &connection, &client, &field, None);
         headers
     }
 
@@ -315,7 +334,8 @@ mod tests {
         let fields: Vec<(&str, &str)> = twins.iter().map(|name| (*name, "6")).chain([("host", "a"), ("x_own", "6")]).collect();
         for peer in ["192.0.2.1", "10.0.0.1"] {
             let mut headers = prepared(peer, &fields);
-            strip_own(&mut headers);
+            let found = scan(&headers);
+            strip_own(&mut headers, found);
             assert!(twins.iter().all(|name| !headers.contains_key(*name)) && headers.contains_key("x_own"), "{headers:?}");
         }
     }
@@ -377,7 +397,8 @@ mod tests {
     #[test]
     fn the_visitors_copies_of_our_fields_are_stripped() {
         let mut headers = map(&[("x-clicksieve-score", "0"), ("x-clicksieve-band", "human"), ("x-other", "1")]);
-        strip_own(&mut headers);
+        let found = scan(&headers);
+        strip_own(&mut headers, found);
         assert_eq!(headers.len(), 1);
     }
 

@@ -17,6 +17,7 @@ mod loss;
 pub mod origin;
 pub mod reply;
 pub mod rewrite;
+mod seen;
 pub mod shop;
 mod told;
 pub mod trust;
@@ -25,6 +26,7 @@ pub mod upstream;
 
 use std::time::Duration;
 
+use http::HeaderName;
 use ipnetwork::IpNetwork;
 
 pub use crate::proxy::body::ProxyBody;
@@ -73,6 +75,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNetwork>,
     /// The field in which they name the client.
     pub client_field: AddressField,
+    /// The field in which they say the JA4 of the visitor's handshake with them; `None` where they do not.
+    pub ja4_field: Option<HeaderName>,
     /// How long a connection to the shop may take to open. A shop stands near; 5 s is two lost SYNs.
     pub connect: Duration,
     /// How long the shop may take to begin its answer once the request moves no more. 60 s as nginx and Apache have it.
@@ -103,6 +107,7 @@ impl Default for Settings {
             cookie_domain: None,
             trusted_proxies: Vec::new(),
             client_field: AddressField::default(),
+            ja4_field: None,
             connect: Duration::from_secs(5),
             first_byte: Duration::from_mins(1),
             body_progress: Duration::from_mins(1),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use arc_swap::ArcSwapOption;
 use http::HeaderMap;
+use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 use http::header;
@@ -38,6 +39,7 @@ use crate::proxy::connection::ConnectionState;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::exchange::RecordKind;
 use crate::proxy::first_party::FirstParty;
+use crate::proxy::seen::Seen;
 use crate::proxy::told;
 use crate::rules::Policy;
 use crate::seal::Keys;
@@ -166,16 +168,13 @@ impl Shop {
         Self { metrics, settings, policy, sources, visits, ledger, keys, counts, clock }
     }
 
-    pub(super) fn look(self: &Arc<Self>, connection: &ConnectionState, asked: Asked, parts: &mut Parts) -> Option<Exchange> {
+    pub(super) fn look(self: &Arc<Self>, asked: Asked<'_>, parts: &mut Parts) -> Option<Exchange> {
         let navigation = inject::is_navigation(&parts.method, &parts.headers);
         if !navigation && !is_bare_click(parts) {
-            self.tell_of_client(connection.known(), asked, parts);
+            self.tell_of_client(asked.connection.known(), asked, parts);
             return None;
         }
-        let mut exchange = self.page_view(asked, parts, navigation);
-        if let Some((_, record)) = &mut exchange.record {
-            record.ja4 = connection.ja4();
-        }
+        let exchange = self.page_view(asked, parts, navigation);
         if navigation {
             inject::prepare_request(&mut parts.headers);
         }
@@ -184,7 +183,7 @@ impl Shop {
 
     /// A request that is no page view: the verdict follows from address and agent alone, since the fields of a fetch or an
     /// image differ from a page's. One look at the connection's memory when nothing changed.
-    fn tell_of_client(&self, memory: &ArcSwapOption<Known>, asked: Asked, parts: &mut Parts) {
+    fn tell_of_client(&self, memory: &ArcSwapOption<Known>, asked: Asked<'_>, parts: &mut Parts) {
         let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let client = client_hash(asked.address, agent);
         let policy = self.policy.load();
@@ -203,7 +202,7 @@ impl Shop {
         memory.store(Some(Arc::new(Known { client, policy: Arc::clone(&policy), verdict, reasons })));
     }
 
-    fn page_view(self: &Arc<Self>, asked: Asked, head: &mut Parts, navigation: bool) -> Exchange {
+    fn page_view(self: &Arc<Self>, asked: Asked<'_>, head: &mut Parts, navigation: bool) -> Exchange {
         let now = self.clock.now();
         let policy = self.policy.load();
         let (path, query) = (head.uri.path(), head.uri.query().unwrap_or(""));
@@ -212,18 +211,13 @@ impl Shop {
         let (network, agent) = (self.sources.network(asked.address), self.sources.agent(click.user_agent()));
         let carried = self.carried(&head.headers, now);
         let before = carried.and_then(|carried| self.visits.find(carried.visit));
+        let seen = Seen::of(asked, head, &policy);
         let mut facts = facts::gather(&click, &network, &agent);
+        facts.shown = seen.facts();
         facts.visit = visit_facts(carried, before.as_deref(), now);
         facts.page = before.as_ref().map(|visit| visit.page).unwrap_or_default();
         let verdict = Arc::new(policy.score(&facts));
-        let token = PageToken {
-            page: new_id(now),
-            visit: carried.map_or_else(|| new_id(now), |carried| carried.visit),
-            issued: now,
-            class: verdict.class,
-            score: verdict.score,
-            pixel: self.pixel(&verdict, click.purpose),
-        };
+        let token = self.token(&verdict, carried, click.purpose, now);
         let consent = self.consent(carried.is_some());
         let url = format!("{}://{host}{}", asked.scheme.name(), head.uri.path_and_query().map_or("/", |target| target.as_str()));
         let own = FirstParty::of(self, &click, host, &token, consent, carried);
@@ -258,12 +252,25 @@ impl Shop {
             pixel: token.pixel,
             network,
             agent,
-            ja4: None,
+            http: seen.version,
+            tls: seen.tls,
+            h2: seen.h2,
             rules: policy.digest().into(),
             mode: self.settings.mode,
         };
         told::tell_page(&mut head.headers, &verdict, &token);
         Exchange { shop: Arc::clone(self), navigation, token, consent, cookies: own.set, record: Some((kind, record)) }
+    }
+
+    fn token(&self, verdict: &Verdict, carried: Option<VisitCookie>, purpose: Purpose, now: UnixMillis) -> PageToken {
+        PageToken {
+            page: new_id(now),
+            visit: carried.map_or_else(|| new_id(now), |carried| carried.visit),
+            issued: now,
+            class: verdict.class,
+            score: verdict.score,
+            pixel: self.pixel(verdict, purpose),
+        }
     }
 
     /// The visit cookie, unless it is older than anything kept of a visit.
@@ -323,9 +330,14 @@ fn visit_facts(carried: Option<VisitCookie>, before: Option<&Visit>, now: UnixMi
 
 /// Where a request came from, as far as the room established it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct Asked<'a> {
+    pub(super) connection: &'a ConnectionState,
     pub(super) address: Option<IpAddr>,
     pub(super) scheme: Scheme,
+    /// The field in which a trusted proxy says the visitor's JA4.
+    pub(super) ja4: Option<&'a HeaderName>,
+    /// Whether the request said whose it is.
+    pub(super) forwarded: bool,
 }
 
 fn client_hash(address: Option<IpAddr>, agent: Option<&str>) -> u64 {

@@ -144,6 +144,15 @@ impl Condition {
         self.truth(source) == Truth::True
     }
 
+    /// Adds the facts it asks for.
+    pub(super) fn asks(&self, asked: &mut Vec<FactName>) {
+        match self {
+            Self::All(parts) | Self::Any(parts) | Self::None(parts) => parts.iter().for_each(|part| part.asks(asked)),
+            Self::Test(Subject::Fact(name), _) if !asked.contains(name) => asked.push(*name),
+            Self::Test(..) => {}
+        }
+    }
+
     /// Kleene's three-valued evaluation.
     pub(super) fn truth(&self, source: Source<'_>) -> Truth {
         match self {

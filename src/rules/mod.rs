@@ -20,6 +20,7 @@ mod score;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::fact::FactName;
 use crate::fact::Facts;
 use crate::fault::Fault;
 use crate::rules::row::Rows;
@@ -37,6 +38,8 @@ pub struct Policy {
     digest: String,
     warnings: Vec<Fault>,
     rows: Rows,
+    /// The facts that rows ask for.
+    asked: Box<[FactName]>,
     /// The rule named where no policy row speaks.
     unruled: Arc<str>,
     /// What a verdict without reasons holds, so that a clean click costs no allocation.
@@ -94,6 +97,11 @@ impl Policy {
     /// Runs the cases that rows carry; every case that goes otherwise than it says, with its place.
     pub fn run_cases(&self) -> Vec<Fault> {
         case::run(self)
+    }
+
+    /// Whether any rule asks for a fact, so that one that is dear to find need not be found in vain.
+    pub fn asks(&self, fact: FactName) -> bool {
+        self.asked.contains(&fact)
     }
 
     /// The ids of all rules, in file order.

@@ -62,6 +62,7 @@ pub(super) fn policy(path: &str, bytes: &[u8], base: &Path) -> Result<Policy, Ve
     file.finish();
     let rows = Rows { mode, groups: groups.clone(), bands, classify, signals, click, pixel, events };
     let loaded = Policy {
+        asked: rows.asked().into(),
         name,
         digest: hex(&digest.finalize()),
         warnings: warnings.finish(()).err().unwrap_or_default(),

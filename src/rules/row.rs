@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::fact::FactName;
 use crate::rules::case::Case;
 use crate::rules::condition::Condition;
 use crate::verdict::Band;
@@ -42,6 +43,20 @@ impl Rows {
             .chain(self.click.iter().map(|row| &*row.id))
             .chain(self.pixel.iter().map(|row| &*row.id))
             .chain(events)
+    }
+
+    /// The facts that conditions ask for.
+    pub(super) fn asked(&self) -> Vec<FactName> {
+        let mut asked = Vec::new();
+        let classify = self.classify.iter().map(|row| &row.condition);
+        let signals = self.signals.iter().map(|row| &row.condition);
+        let click = self.click.iter().map(|row| &row.guard.condition);
+        let pixel = self.pixel.iter().map(|row| &row.guard.condition);
+        let events = self.events.iter().flat_map(|(_, rows)| rows.iter().map(|row| &row.guard.condition));
+        for condition in classify.chain(signals).chain(click).chain(pixel).chain(events) {
+            condition.asks(&mut asked);
+        }
+        asked
     }
 
     /// The band of a score.

@@ -88,7 +88,7 @@ impl Talk {
         };
         if let Some(stream) = greeted {
             self.connection.encrypt();
-            let wire = Wire::Tls(stream);
+            let wire = Wire::shaken(*stream);
             if wire.is_h2() { Box::pin(self.http2(wire)).await } else { self.http1(wire).await }
         }
     }
@@ -100,8 +100,7 @@ impl Talk {
         let idle = settings.idle;
         let service = service_fn(|request| {
             let (room, connection) = (Rc::clone(&room), Arc::clone(&connection));
-            connection.end(Wait::Head);
-            connection.end(Wait::Idle);
+            connection.ask();
             let hsts = settings.hsts.clone();
             async move {
                 let mut response = room.answer(&connection, request).await;

@@ -106,18 +106,36 @@ pub struct Guard {
     read: usize,
     /// Their fields.
     fields: usize,
+    /// Heads that came whole.
+    heads: u32,
+    /// The names of the last head's fields, each with a comma behind it.
+    names: Vec<u8>,
     limits: Limits,
 }
 
 impl Guard {
     /// A guard at the beginning of a connection.
     pub fn new(limits: Limits) -> Self {
-        Self { state: State::Start(0), framing: Framing::default(), line: Vec::new(), read: 0, fields: 0, limits }
+        Self {
+            state: State::Start(0),
+            framing: Framing::default(),
+            line: Vec::new(),
+            read: 0,
+            fields: 0,
+            heads: 0,
+            names: Vec::new(),
+            limits,
+        }
     }
 
     /// Whether a fault that was found lies in a head, so that nobody has begun to answer the request.
     pub fn is_in_head(&self) -> bool {
         matches!(self.state, State::Start(_) | State::Fields)
+    }
+
+    /// How many heads have come whole, and the names of the last one's fields as they were sent, each with a comma behind it.
+    pub fn last_head(&self) -> (u32, &[u8]) {
+        (self.heads, &self.names)
     }
 
     /// Whether all that came is whole requests.
@@ -216,6 +234,7 @@ impl Guard {
             }
             State::Start(_) => {
                 self.framing = Framing { old: text.ends_with(b" HTTP/1.0"), ..Framing::default() };
+                self.names.clear();
                 self.state = State::Fields;
                 // A fragment is no part of a target; who cuts it off and who does not would ask for two pages.
                 let known = self.framing.old || text.ends_with(b" HTTP/1.1");
@@ -257,6 +276,8 @@ impl Guard {
 
     fn field(&mut self, line: &[u8]) -> Result<(), Fault> {
         let (name, value) = field(line)?;
+        self.names.extend_from_slice(name);
+        self.names.push(b',');
         if name.eq_ignore_ascii_case(b"content-length") {
             let twice = self.framing.length.is_some();
             self.framing.length = Some(length(value).filter(|_| !twice && !self.framing.chunked).ok_or(Fault::Length)?);
@@ -277,6 +298,7 @@ impl Guard {
 
     /// The head has ended: what follows?
     fn end_head(&mut self) {
+        self.heads = self.heads.wrapping_add(1);
         (self.read, self.fields) = (0, 0);
         self.state = match self.framing {
             Framing { chunked: true, .. } => State::Size,
@@ -305,10 +327,23 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
     Ok((name, value.get(1..).unwrap_or_default().trim_ascii()))
 }
 
-/// Whether a line holds a control character other than a tab. Without a branch per byte, as it is asked of every line.
+/// Whether a line holds a control character other than a tab. Eight bytes at a time, as it is asked of every line: only a word
+/// with a control character, be it a tab, is looked at byte by byte.
 fn has_control(line: &[u8]) -> bool {
-    let control = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
-    line.iter().fold(0, |found, byte| found | u8::from(control(*byte))) != 0
+    let control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
+    let (words, rest) = line.as_chunks::<8>();
+    words.iter().any(|word| may_hold_control(u64::from_ne_bytes(*word)) && word.iter().any(control)) || rest.iter().any(control)
+}
+
+/// Whether one of eight bytes is below a space or is the delete character. Taking a number from each byte at once borrows from
+/// the next one only where a byte was smaller, which is found anyway.
+const fn may_hold_control(word: u64) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let deletes = word ^ (ONES * 0x7f);
+    let low = word.wrapping_sub(ONES * 0x20) & !word;
+    let delete = deletes.wrapping_sub(ONES) & !deletes;
+    (low | delete) & HIGHS != 0
 }
 
 /// Digits and nothing else; no sign, no list.
@@ -345,6 +380,29 @@ mod tests {
             assert_eq!(fault(stream.as_bytes(), piece), whole, "{stream:?} in pieces of {piece}");
         }
         whole
+    }
+
+    #[test]
+    fn a_control_character_is_found_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            for at in 0..24 {
+                let mut line = vec![b'a'; 24];
+                line[at] = byte;
+                assert_eq!(has_control(&line), byte == 0x7f || (byte < b' ' && byte != b'\t'), "{byte} at {at}");
+            }
+        }
+        assert!(has_control(b"a\tb\x01cdef") && !has_control(b"\t\t\t\t\t\t\t\t \xff\xff\xff\xff\xff\xff\xff\xff"));
+    }
+
+    #[test]
+    fn the_names_of_the_last_head_are_kept_as_they_were_sent() {
+        let mut guard = guard();
+        guard.follow(b"GET / HTTP/1.1\r\nHost: a\r\nX-y:b\r\n", false).unwrap();
+        assert_eq!(guard.last_head().0, 0);
+        guard.follow(b"\r\n", false).unwrap();
+        assert_eq!(guard.last_head(), (1, &b"Host,X-y,"[..]));
+        guard.follow(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", false).unwrap();
+        assert_eq!(guard.last_head(), (2, &b"host,"[..]));
     }
 
     #[test]

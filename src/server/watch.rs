@@ -64,6 +64,8 @@ pub struct Watched {
     connection: Arc<ConnectionState>,
     scratch: Scratch,
     guard: Guard,
+    /// Heads of which the connection was told.
+    heads: u32,
     /// Once it was found nothing more is read.
     fault: Option<Fault>,
     /// The visitor has said that nothing more will come.
@@ -76,7 +78,7 @@ impl Watched {
     pub fn new(wire: Wire, connection: Arc<ConnectionState>, settings: &Settings, scratch: Scratch) -> Self {
         let limits = Limits { line: settings.line_limit, head: settings.head_limit, fields: settings.fields };
         let guard = Guard::new(limits);
-        Self { io: TokioIo::new(wire), connection, scratch, guard, fault: None, ended: false, head: settings.head }
+        Self { io: TokioIo::new(wire), connection, scratch, guard, heads: 0, fault: None, ended: false, head: settings.head }
     }
 
     /// Reads what there is and passes on what is sound. A fault is an error of the next read. In a head, one letter stands
@@ -102,6 +104,11 @@ impl Watched {
             }
         } else {
             buffer.put_slice(bytes);
+        }
+        let (heads, names) = self.guard.last_head();
+        if heads != self.heads {
+            self.heads = heads;
+            self.connection.heard(heads, names);
         }
         Poll::Ready(Ok(()))
     }

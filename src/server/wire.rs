@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
+use std::task::ready;
 use std::time::Duration;
 
 use tokio::io::AsyncRead;
@@ -17,6 +18,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::connection::Wait;
+use crate::server::shown::opening;
 
 /// A visitor's socket.
 #[derive(Debug)]
@@ -80,10 +82,36 @@ pub enum Wire {
     /// The socket itself.
     Plain(Raw),
     /// TLS on it.
-    Tls(Box<TlsStream<Raw>>),
+    Tls(Box<Shaken>),
+}
+
+/// A connection that stands under TLS.
+#[derive(Debug)]
+pub struct Shaken {
+    stream: TlsStream<Raw>,
+    /// Looks at how HTTP/2 begins, for as long as it does.
+    opening: Option<opening::Reader>,
+}
+
+impl Shaken {
+    fn look(&mut self, bytes: &[u8]) {
+        let Some(reader) = &mut self.opening else { return };
+        match reader.feed(bytes) {
+            Ok(None) => return,
+            Ok(Some(opening)) => self.stream.get_ref().0.connection.show_h2(opening.shown()),
+            Err(none) => tracing::debug!(%none, "HTTP/2 begins oddly"),
+        }
+        self.opening = None;
+    }
 }
 
 impl Wire {
+    /// A connection that has shaken hands.
+    pub fn shaken(stream: TlsStream<Raw>) -> Self {
+        let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        Self::Tls(Box::new(Shaken { stream, opening: is_h2.then(opening::Reader::default) }))
+    }
+
     /// Whether the bytes travel under TLS.
     pub fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
@@ -91,7 +119,7 @@ impl Wire {
 
     /// Whether the client chose HTTP/2 by ALPN.
     pub fn is_h2(&self) -> bool {
-        matches!(self, Self::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2"))
+        matches!(self, Self::Tls(tls) if tls.stream.get_ref().1.alpn_protocol() == Some(b"h2"))
     }
 }
 
@@ -99,7 +127,12 @@ impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(raw) => Pin::new(raw).poll_read(context, buffer),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(context, buffer),
+            Self::Tls(tls) => {
+                let before = buffer.filled().len();
+                ready!(Pin::new(&mut tls.stream).poll_read(context, buffer))?;
+                tls.look(buffer.filled().get(before..).unwrap_or_default());
+                Poll::Ready(Ok(()))
+            }
         }
     }
 }
@@ -108,35 +141,35 @@ impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(raw) => Pin::new(raw).poll_write(context, bytes),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(context, bytes),
+            Self::Tls(tls) => Pin::new(&mut tls.stream).poll_write(context, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(raw) => Pin::new(raw).poll_flush(context),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(context),
+            Self::Tls(tls) => Pin::new(&mut tls.stream).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(raw) => Pin::new(raw).poll_shutdown(context),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(context),
+            Self::Tls(tls) => Pin::new(&mut tls.stream).poll_shutdown(context),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(raw) => raw.is_write_vectored(),
-            Self::Tls(tls) => tls.is_write_vectored(),
+            Self::Tls(tls) => tls.stream.is_write_vectored(),
         }
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(raw) => Pin::new(raw).poll_write_vectored(context, pieces),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write_vectored(context, pieces),
+            Self::Tls(tls) => Pin::new(&mut tls.stream).poll_write_vectored(context, pieces),
         }
     }
 }

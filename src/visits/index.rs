@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::hash::DefaultHasher;
 use std::hash::Hash;
 use std::hash::Hasher;
 use std::net::IpAddr;
@@ -12,6 +11,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use rustc_hash::FxHasher;
 use uuid::Uuid;
 
 use crate::cookie;
@@ -32,7 +32,7 @@ pub(super) enum Key {
 impl Key {
     /// The key of an address and agent. The agent's hash is unkeyed: who forges it must share the address anyway.
     pub(super) fn client(address: IpAddr, user_agent: &str) -> Self {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = FxHasher::default();
         user_agent.hash(&mut hasher);
         Self::Client(address, hasher.finish())
     }

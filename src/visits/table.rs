@@ -3,8 +3,6 @@
 //! that were not seen again. Must not know the disk.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
-use std::collections::HashSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -12,6 +10,8 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 use uuid::Uuid;
 
 use crate::clock::UnixMillis;
@@ -33,10 +33,11 @@ pub(super) struct Table {
 
 #[derive(Debug)]
 struct Shard {
-    visits: HashMap<Uuid, Arc<Visit>>,
+    /// Ids are random and sealed on their way, so nobody can choose some that collide.
+    visits: FxHashMap<Uuid, Arc<Visit>>,
     kept: Pool,
     plain: Pool,
-    dirty: HashSet<Uuid>,
+    dirty: FxHashSet<Uuid>,
 }
 
 /// One pool's members in the order in which they are looked at for eviction.
@@ -52,10 +53,10 @@ impl Table {
         let shards = settings.shards.min(settings.max_visits).min(settings.max_plain).max(1);
         let pool = |bound: usize| Pool { queue: VecDeque::new(), members: 0, bound: (bound / shards).max(1) };
         let shard = || Shard {
-            visits: HashMap::new(),
+            visits: FxHashMap::default(),
             kept: pool(settings.max_visits),
             plain: pool(settings.max_plain),
-            dirty: HashSet::new(),
+            dirty: FxHashSet::default(),
         };
         Self {
             shards: (0..shards).map(|_| Mutex::new(shard())).collect(),
@@ -183,11 +184,12 @@ impl Table {
     fn reindex(&self, known: Option<&Visit>, visit: &Visit) {
         let keys = Key::all_of(visit);
         let before = known.map(Key::all_of).unwrap_or_default();
-        let kept: HashSet<&Key> = keys.iter().collect();
+        // A visit has few keys: some that collide on purpose cost no more than a walk along all of them.
+        let kept: FxHashSet<&Key> = keys.iter().collect();
         for key in before.iter().filter(|key| !kept.contains(key)) {
             self.index.take(key, visit.id);
         }
-        let before: HashSet<&Key> = before.iter().collect();
+        let before: FxHashSet<&Key> = before.iter().collect();
         for key in keys.iter().filter(|key| key.is_shared() || !before.contains(key)) {
             self.index.give(key.clone(), visit.id);
         }
@@ -248,7 +250,7 @@ impl Shard {
     fn tidy(&mut self) {
         let visits = &self.visits;
         for (pool, kept) in [(&mut self.kept, true), (&mut self.plain, false)] {
-            let mut listed = HashSet::new();
+            let mut listed = FxHashSet::default();
             pool.queue.retain(|(id, _)| visits.get(id).is_some_and(|visit| visit.is_kept() == kept) && listed.insert(*id));
         }
     }

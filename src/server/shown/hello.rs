@@ -6,6 +6,9 @@ use std::fmt::Write as _;
 use sha2::Digest as _;
 use sha2::Sha256;
 
+use crate::fact::TlsShown;
+use crate::fact::TlsVersion;
+
 /// The most bytes that are read for a hello, records' heads included; today's longest are near 2 KiB.
 pub const LONGEST: usize = 16 * 1024;
 
@@ -15,6 +18,8 @@ const SERVER_NAME: u16 = 0;
 const SIGNATURE_ALGORITHMS: u16 = 13;
 const ALPN: u16 = 16;
 const SUPPORTED_VERSIONS: u16 = 43;
+/// Padding, the session ticket, the key of a session to resume, and early data.
+const PASSING: [u16; 4] = [21, 35, 41, 42];
 
 /// Why bytes are no `ClientHello`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -174,6 +179,32 @@ impl Hello {
     pub fn ja4(&self) -> String {
         let (head, ciphers, extensions) = self.parts();
         format!("{head}_{}_{}", digest(&ciphers), digest(&extensions))
+    }
+
+    /// What rules and records are told of it.
+    pub fn shown(&self) -> TlsShown {
+        let version = match self.version {
+            0x0304 => TlsVersion::OneThree,
+            0x0303 => TlsVersion::OneTwo,
+            0x0302 => TlsVersion::OneOne,
+            0x0301 => TlsVersion::OneZero,
+            _ => TlsVersion::Other,
+        };
+        let alpn = self.alpn.as_deref().map_or(Some(""), |name| std::str::from_utf8(name).ok());
+        TlsShown {
+            ja4: self.ja4().into(),
+            ja4_stable: Some(self.stable().ja4().into()),
+            grease: Some(self.grease),
+            version: Some(version),
+            sni: Some(self.extensions.contains(&SERVER_NAME)),
+            alpn: alpn.map(Into::into),
+        }
+    }
+
+    /// The same hello without what comes and goes with the resumption of a session, or pads it.
+    fn stable(&self) -> Self {
+        let extensions = self.extensions.iter().copied().filter(|kind| !PASSING.contains(kind)).collect();
+        Self { extensions, ..self.clone() }
     }
 
     /// The same with the lists in place of their hashes.

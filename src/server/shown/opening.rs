@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use crate::fact::H2Shown;
 use crate::server::shown::names;
 
 /// What every client sends first (RFC 9113 section 3.4).
@@ -70,40 +71,76 @@ pub enum NoOpening {
 /// # Errors
 /// The bytes are no opening.
 pub fn read(bytes: &[u8]) -> Result<Option<Opening>, NoOpening> {
-    let common = bytes.len().min(PREFACE.len());
-    if bytes.get(..common) != PREFACE.get(..common) {
-        return Err(NoOpening::NotHttp2);
+    Reader::default().feed(bytes)
+}
+
+/// Reads an opening piece by piece; each byte is looked at once, however small the pieces.
+#[derive(Debug, Default)]
+pub struct Reader {
+    bytes: Vec<u8>,
+    /// Where the first frame that is not whole begins.
+    at: usize,
+    opening: Opening,
+    /// The first request's field block so far, once it has begun.
+    block: Option<Vec<u8>>,
+}
+
+impl Reader {
+    /// Takes the next bytes; gives the opening once it is whole, and must not be fed after that.
+    ///
+    /// # Errors
+    /// The bytes are no opening.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<Opening>, NoOpening> {
+        let room = LONGEST.saturating_sub(self.bytes.len());
+        self.bytes.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+        if self.at == 0 {
+            let common = self.bytes.len().min(PREFACE.len());
+            if self.bytes.get(..common) != PREFACE.get(..common) {
+                return Err(NoOpening::NotHttp2);
+            }
+            if common < PREFACE.len() {
+                return Ok(None);
+            }
+            self.at = common;
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        let mut rest = bytes.get(self.at..).unwrap_or_default();
+        while let Some((head, payload, after)) = frame(rest) {
+            if self.take(&head, payload)? {
+                return Ok(Some(std::mem::take(&mut self.opening)));
+            }
+            self.at = self.at.saturating_add(rest.len() - after.len());
+            rest = after;
+        }
+        let is_long = bytes.len() >= LONGEST;
+        self.bytes = bytes;
+        if is_long { Err(NoOpening::Endless) } else { Ok(None) }
     }
-    let mut opening = Opening::default();
-    let mut block = Vec::new();
-    let mut in_block = false;
-    let mut rest = bytes.get(PREFACE.len()..).unwrap_or_default();
-    while let Some((head, payload, after)) = frame(rest) {
-        if in_block && head.kind != CONTINUATION {
+
+    /// Takes a frame; tells whether the first request's head is whole with it.
+    fn take(&mut self, head: &Head, payload: &[u8]) -> Result<bool, NoOpening> {
+        if self.block.is_some() && head.kind != CONTINUATION {
             return Err(NoOpening::Broken);
         }
-        match head.kind {
-            SETTINGS if head.flags & ACK == 0 && opening.settings.is_empty() => opening.settings = settings(payload),
-            WINDOW_UPDATE if head.stream == 0 && opening.window_update.is_none() => {
+        let opening = &mut self.opening;
+        match (head.kind, &mut self.block) {
+            (SETTINGS, _) if head.flags & ACK == 0 && opening.settings.is_empty() => opening.settings = settings(payload),
+            (WINDOW_UPDATE, _) if head.stream == 0 && opening.window_update.is_none() => {
                 opening.window_update = payload.first_chunk().map(|bytes| u32::from_be_bytes(*bytes) & 0x7fff_ffff);
             }
-            PRIORITY if opening.priorities.len() < MOST => opening.priorities.extend(priority(head.stream, payload)),
-            HEADERS => {
-                let (own, fragment) = fragment(&head, payload).ok_or(NoOpening::Broken)?;
+            (PRIORITY, _) if opening.priorities.len() < MOST => opening.priorities.extend(priority(head.stream, payload)),
+            (HEADERS, block) => {
+                let (own, fragment) = fragment(head, payload).ok_or(NoOpening::Broken)?;
                 opening.headers_priority = own;
-                block.extend_from_slice(fragment);
-                in_block = true;
+                *block = Some(fragment.to_vec());
             }
-            CONTINUATION if in_block => block.extend_from_slice(payload),
+            (CONTINUATION, Some(block)) => block.extend_from_slice(payload),
             _ => {}
         }
-        if in_block && head.flags & END_HEADERS != 0 {
-            opening.pseudo = names::pseudo(&block);
-            return Ok(Some(opening));
-        }
-        rest = after;
+        let Some(block) = self.block.as_ref().filter(|_| head.flags & END_HEADERS != 0) else { return Ok(false) };
+        self.opening.pseudo = names::pseudo(block);
+        Ok(true)
     }
-    if bytes.len() >= LONGEST { Err(NoOpening::Endless) } else { Ok(None) }
 }
 
 struct Head {
@@ -153,6 +190,19 @@ fn fragment<'a>(head: &Head, payload: &'a [u8]) -> Option<(Option<Priority>, &'a
 }
 
 impl Opening {
+    /// What rules and records are told of it.
+    pub fn shown(&self) -> H2Shown {
+        let mut order = String::new();
+        for letter in &self.pseudo {
+            if !order.is_empty() {
+                order.push(',');
+            }
+            order.push(*letter);
+        }
+        let weight = self.headers_priority.map(|own| own.weight);
+        H2Shown { fingerprint: self.akamai().into(), order: order.into(), weight }
+    }
+
     /// Settings, window update, priorities and pseudo-header order: `1:65536;2:0;4:6291456;6:262144|15663105|0|m,a,s,p`.
     pub fn akamai(&self) -> String {
         let mut text = String::new();
@@ -219,6 +269,11 @@ mod tests {
         assert_eq!(read(&within), Err(NoOpening::Broken));
         let padded = [PREFACE.to_vec(), framed(HEADERS, PADDED | END_HEADERS, 1, &[9, 0x82])].concat();
         assert_eq!(read(&padded), Err(NoOpening::Broken));
+        let mut reader = Reader::default();
+        let bytes = opening();
+        let (last, first) = bytes.split_last().unwrap();
+        assert!(first.iter().all(|byte| reader.feed(&[*byte]) == Ok(None)), "byte by byte");
+        assert_eq!(reader.feed(&[*last]).unwrap().unwrap().shown().order.as_ref(), "m,p,a,s");
         let silent = [PREFACE.to_vec(), framed(6, 0, 0, &[0; 8]).repeat(2_000)].concat();
         assert_eq!(read(&silent), Err(NoOpening::Endless));
     }

@@ -124,7 +124,7 @@ enum Greeted {
 /// Notes what a whole `ClientHello` shows, in its records as they were sent, before it is answered.
 fn seen(records: &[u8], connection: &ConnectionState) {
     if let Ok(Some(hello)) = shown::hello::read(records) {
-        connection.show(hello.ja4());
+        connection.show_tls(hello.shown());
     }
 }
 

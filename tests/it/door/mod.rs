@@ -5,6 +5,7 @@ mod certificates;
 mod handshake;
 mod http2;
 mod redirect;
+mod shows;
 mod upstream;
 
 use std::net::SocketAddr;
