@@ -83,8 +83,11 @@ const KEPT: &[&str] =
 
 /// What a look at a head found, so that the usual head costs one pass and few look-ups.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a kind of field, any of which may be there")]
 pub struct Found {
     hop: bool,
+    connection: bool,
+    other_doors: bool,
     /// Fields that say whose request it is.
     pub client: bool,
     /// Fields that are ours to say, or may be taken for one that counts.
@@ -92,11 +95,34 @@ pub struct Found {
 }
 
 /// Whether only odd names have such a letter.
-const fn is_odd(byte: u8) -> bool {
+fn is_odd(byte: u8) -> bool {
     !(byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-/// Looks at all names once.
+/// Whether a name has an odd letter. Names are ASCII in small letters.
+fn has_odd(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    match bytes.last_chunk::<8>() {
+        // The last eight overlap those before.
+        Some(last) => bytes.as_chunks::<8>().0.iter().chain([last]).any(|word| are_odd(u64::from_ne_bytes(*word))),
+        None => bytes.iter().copied().any(is_odd),
+    }
+}
+
+/// Whether one of eight letters, each of ASCII and none a capital, is odd.
+const fn are_odd(letters: u64) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    /// The highest bit of each letter that is at least so high; no sum reaches the next letter.
+    const fn from(letters: u64, first: u64) -> u64 {
+        letters.wrapping_add(ONES * (0x80 - first))
+    }
+    let dash = from(letters, 0x2d) & !from(letters, 0x2e);
+    let digit = from(letters, 0x30) & !from(letters, 0x3a);
+    let letter = from(letters, 0x61) & !from(letters, 0x7b);
+    (dash | digit | letter) & (ONES << 7) != ONES << 7
+}
+
+/// Looks at all names of a request once.
 pub fn scan(headers: &HeaderMap) -> Found {
     let mut found = Found::default();
     for name in headers.keys() {
@@ -111,11 +137,29 @@ pub fn scan(headers: &HeaderMap) -> Found {
                 found.client |= CLIENT.contains(&name);
                 found.own |= name.starts_with(OWN_PREFIX);
             }
-            Some(b'f' | b'c') => found.client |= CLIENT.contains(&name),
+            Some(b'c') => {
+                found.connection |= name == "connection";
+                found.client |= CLIENT.contains(&name);
+            }
+            Some(b'f') => found.client |= CLIENT.contains(&name),
             _ => {}
         }
-        // Without a branch per letter, since nearly no name has one.
-        found.own |= name.bytes().fold(false, |odd, byte| odd | is_odd(byte));
+        found.own |= has_odd(name);
+    }
+    found
+}
+
+/// Looks at all names of an answer once.
+fn scan_answer(headers: &HeaderMap) -> Found {
+    let mut found = Found::default();
+    for name in headers.keys() {
+        let name = name.as_str();
+        match name.as_bytes().first() {
+            Some(b'k' | b'p' | b't' | b'u' | b'h' | b'e') => found.hop |= HOP.contains(&name),
+            Some(b'c') => found.connection |= name == "connection",
+            Some(b'a') => found.other_doors |= name == "alt-svc",
+            _ => {}
+        }
     }
     found
 }
@@ -145,12 +189,14 @@ pub fn strip_own(headers: &mut HeaderMap, found: Found) {
 
 /// Removes what belongs to the hop the message came over.
 fn strip_hop(headers: &mut HeaderMap, found: Found) {
-    if let Some(names) = named_by_connection(headers) {
-        for name in names {
-            headers.remove(name);
+    if found.connection {
+        if let Some(names) = named_by_connection(headers) {
+            for name in names {
+                headers.remove(name);
+            }
         }
+        headers.remove(header::CONNECTION);
     }
-    headers.remove(header::CONNECTION);
     if found.hop {
         for name in HOP {
             headers.remove(*name);
@@ -273,11 +319,13 @@ fn strip_length(headers: &mut HeaderMap) {
 
 /// Makes an answer's fields ready for the visitor.
 pub fn prepare_response(headers: &mut HeaderMap) {
-    let found = scan(headers);
+    let found = scan_answer(headers);
     strip_length(headers);
     strip_hop(headers, found);
     // The shop's other doors are not behind us.
-    headers.remove(header::ALT_SVC);
+    if found.other_doors {
+        headers.remove(header::ALT_SVC);
+    }
 }
 
 #[cfg(test)]
@@ -337,6 +385,20 @@ mod tests {
             let found = scan(&headers);
             strip_own(&mut headers, found);
             assert!(twins.iter().all(|name| !headers.contains_key(*name)) && headers.contains_key("x_own"), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn an_odd_letter_is_found_wherever_it_stands() {
+        for letter in (0x21..0x7f_u8).filter(|letter| !letter.is_ascii_uppercase()) {
+            for length in 1..20 {
+                for at in 0..length {
+                    let mut name = vec![b'a'; length];
+                    name[at] = letter;
+                    let name = String::from_utf8(name).unwrap();
+                    assert_eq!(has_odd(&name), !(letter.is_ascii_alphanumeric() || letter == b'-'), "{name}");
+                }
+            }
         }
     }
 

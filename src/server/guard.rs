@@ -331,8 +331,9 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
 /// with a control character, be it a tab, is looked at byte by byte.
 fn has_control(line: &[u8]) -> bool {
     let control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
-    let (words, rest) = line.as_chunks::<8>();
-    words.iter().any(|word| may_hold_control(u64::from_ne_bytes(*word)) && word.iter().any(control)) || rest.iter().any(control)
+    let Some(last) = line.last_chunk::<8>() else { return line.iter().any(control) };
+    let mut words = line.as_chunks::<8>().0.iter().chain([last]);
+    words.any(|word| may_hold_control(u64::from_ne_bytes(*word)) && word.iter().any(control))
 }
 
 /// Whether one of eight bytes is below a space or is the delete character. Taking a number from each byte at once borrows from
