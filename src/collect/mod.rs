@@ -197,6 +197,13 @@ impl Collector {
     }
 }
 
+/// How many events a body in one of the Graph-compatible endpoint's forms holds; `None` where it is refused. No key is asked
+/// for and nothing is done with them.
+pub async fn events_in(headers: &HeaderMap, body: Bytes) -> Option<usize> {
+    let posted = graph::body::read(headers, Body::Whole(body), Settings::default().graph_body_limit).await.ok()?;
+    posted.request().ok().map(|request| request.events.len())
+}
+
 /// What the Graph-compatible listener says to a connection that is one too many, as bytes on the wire.
 pub fn too_many_connections() -> Bytes {
     Refusal::new(503, "connections", 2, "too many connections; try again later").to_wire(&graph::trace())

@@ -36,7 +36,7 @@ const LONGEST_TEXT: usize = 1_024;
 const KEYS: [&str; 2] = ["access_token", "accessKey"];
 
 /// One request's body in whichever form it came. Holds keys and raw contact data, so it has no `Debug`.
-pub(super) enum Posted {
+pub(in crate::collect) enum Posted {
     /// A JSON object, not yet read but for its keys.
     Json(Bytes, Vec<String>),
     /// The fields of a form in their order.
@@ -44,15 +44,15 @@ pub(super) enum Posted {
 }
 
 /// What a request holds once its key is known to fit. Holds raw contact data, so it has no `Debug`.
-pub(super) struct Request {
+pub(in crate::collect) struct Request {
     /// The events, each as it came.
-    pub(super) events: Vec<Value>,
+    pub(in crate::collect) events: Vec<Value>,
     /// The other fields by name.
-    pub(super) fields: Map<String, Value>,
+    pub(in crate::collect) fields: Map<String, Value>,
 }
 
 /// Reads a body that came in whole; `limit` bounds it after unpacking.
-pub(super) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Posted, Refusal> {
+pub(in crate::collect) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Posted, Refusal> {
     let bytes = match body {
         Body::Whole(bytes) if bytes.len() <= limit => unpack(headers, bytes, limit)?,
         Body::Whole(_) | Body::TooLarge => return Err(too_large()),
@@ -79,7 +79,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Resul
 
 impl Posted {
     /// The keys that the body shows.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+    pub(in crate::collect) fn keys(&self) -> impl Iterator<Item = &str> {
         let (json, form) = match self {
             Self::Json(_, keys) => (keys.as_slice(), [].as_slice()),
             Self::Form(fields) => ([].as_slice(), fields.as_slice()),
@@ -89,7 +89,7 @@ impl Posted {
     }
 
     /// Reads the events and what else the request says.
-    pub(super) fn request(self) -> Result<Request, Refusal> {
+    pub(in crate::collect) fn request(self) -> Result<Request, Refusal> {
         match self {
             Self::Json(bytes, _) => {
                 let mut fields: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|_| no_json())?;

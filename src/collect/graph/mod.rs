@@ -24,7 +24,7 @@ use crate::collect::reply;
 use crate::collect::reply::Refusal;
 use crate::collect::window::Window;
 
-mod body;
+pub(super) mod body;
 mod join;
 mod key;
 
