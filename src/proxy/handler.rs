@@ -126,8 +126,9 @@ impl Proxy {
         let upstream_host = (self.settings.host == HostField::Upstream).then(|| self.settings.upstream.field());
         let field = &self.settings.client_field;
         headers::prepare_request(&mut head.headers, connection, &client, field, upstream_host);
-        head.version = Version::HTTP_11;
-        let body = VisitorBody::new(body, Arc::clone(connection), self.settings.body_progress, self.settings.first_byte);
+        let version = std::mem::replace(&mut head.version, Version::HTTP_11);
+        let Settings { body_progress, first_byte, .. } = *self.settings;
+        let body = VisitorBody::new(body, version, Arc::clone(connection), body_progress, first_byte);
         let response = match visitor_side {
             Some(visitor_side) => self.tunnel(connection, head, body, visitor_side).await?,
             None => self.upstream.send(Request::from_parts(head, body), connection).await?,

@@ -42,13 +42,20 @@ fn is_io(error: &hyper::Error) -> bool {
     std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
 }
 
+/// Whether the door stopped reading a body since its trailers have no end.
+fn is_too_large(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::FileTooLarge)
+}
+
 /// Whose fault it is that a request was lost.
 fn blame(error: &hyper::Error) -> Kind {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         match error.downcast_ref::<BodyError>() {
             Some(BodyError::Stalled) => return Kind::BodyStalled,
-            Some(BodyError::Cut(_)) => return Kind::BadRequest,
+            Some(BodyError::Cut(cause)) if is_too_large(cause) => return Kind::FieldsTooLarge,
+            Some(BodyError::Cut(_) | BodyError::Reset) => return Kind::BadRequest,
             Some(BodyError::Page(_)) | None => cause = error.source(),
         }
     }

@@ -19,6 +19,7 @@ pub mod reply;
 pub mod rewrite;
 pub mod shop;
 mod told;
+mod trailers;
 pub mod trust;
 pub mod tunnel;
 pub mod upstream;
