@@ -13,6 +13,8 @@ use crate::proxy::reply::Kind;
 pub(super) enum Failure {
     /// Not a byte went out; here is the request again.
     Unsent(Box<Request<VisitorBody>>),
+    /// It went out, and the shop said that it did not look at it.
+    Refused,
     /// The connection broke before there was an answer.
     Unanswered(Kind),
     /// It was sent, and what came is no use.
