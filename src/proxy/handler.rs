@@ -36,6 +36,7 @@ use crate::proxy::tunnel;
 use crate::proxy::tunnel::Tunnel;
 use crate::proxy::upstream::Upstream;
 use crate::proxy::upstream::UpstreamBody;
+use crate::proxy::websocket;
 
 /// The room as one thread has it.
 #[derive(Debug)]
@@ -158,7 +159,8 @@ impl Proxy {
     ) -> Result<Response<UpstreamBody>, Kind> {
         tunnel::mark(&mut head.headers);
         let Settings { first_byte, tunnel_idle: idle, .. } = *self.settings;
-        let tunnel = Tunnel { upstream: &self.upstream, visitor: connection, first_byte, idle };
+        let stream = websocket::is_extended(&head);
+        let tunnel = Tunnel { upstream: &self.upstream, visitor: connection, first_byte, idle, stream };
         tunnel.open(Request::from_parts(head, body), visitor_side).await
     }
 

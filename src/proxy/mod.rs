@@ -24,6 +24,7 @@ mod trailers;
 pub mod trust;
 pub mod tunnel;
 pub mod upstream;
+pub mod websocket;
 
 use std::time::Duration;
 
