@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use http::HeaderMap;
 use http::Response;
 use http::header::ACCEPT_ENCODING;
 use http::request::Parts;

@@ -35,18 +35,27 @@ impl Count {
 pub struct Counted<S> {
     inner: S,
     count: Count,
+    most: usize,
 }
 
 impl<S> Counted<S> {
     /// Counts what is read from `inner` in `count`.
     pub fn new(inner: S, count: Count) -> Self {
-        Self { inner, count }
+        Self { inner, count, most: usize::MAX }
+    }
+
+    /// The same; beyond `most` bytes reading fails.
+    pub fn within(inner: S, count: Count, most: usize) -> Self {
+        Self { inner, count, most }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.count.read() > this.most {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "nothing but noise comes")));
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.inner).poll_read(context, buffer);
         this.count.0.fetch_add(buffer.filled().len().saturating_sub(before), Ordering::Relaxed);

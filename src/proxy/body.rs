@@ -9,6 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Version;
 use http_body::Body;
 use http_body::Frame;
 use http_body::SizeHint;
@@ -20,6 +21,7 @@ use crate::inject::GzipFault;
 use crate::inject::InjectBody;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::connection::Wait;
+use crate::proxy::trailers;
 use crate::proxy::upstream::UpstreamBody;
 
 /// Why a body ended before its end.
@@ -28,6 +30,9 @@ pub enum BodyError {
     /// The other side broke off or broke the rules.
     #[error("the body was cut off")]
     Cut(#[source] hyper::Error),
+    /// The other side gave it up: its stream was reset before its end.
+    #[error("the body was given up")]
+    Reset,
     /// It stood still for too long.
     #[error("the body stood still")]
     Stalled,
@@ -43,12 +48,20 @@ pub struct VisitorBody {
     connection: Arc<ConnectionState>,
     progress: Duration,
     first_byte: Duration,
+    /// It came over a stream of HTTP/2.
+    stream: bool,
 }
 
 impl VisitorBody {
-    /// The body of a request that came over `connection`.
-    pub fn new(incoming: Incoming, connection: Arc<ConnectionState>, progress: Duration, first_byte: Duration) -> Self {
-        Self { incoming: Some(incoming), connection, progress, first_byte }
+    /// The body of a request of some version that came over `connection`.
+    pub fn new(
+        incoming: Incoming,
+        version: Version,
+        connection: Arc<ConnectionState>,
+        progress: Duration,
+        first_byte: Duration,
+    ) -> Self {
+        Self { incoming: Some(incoming), connection, progress, first_byte, stream: version == Version::HTTP_2 }
     }
 
     /// The body of a request like this one's, which has none.
@@ -71,11 +84,11 @@ impl Body for VisitorBody {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
-        match Pin::new(incoming).poll_frame(context) {
+        match Pin::new(&mut *incoming).poll_frame(context) {
             Poll::Ready(frame) => {
                 this.connection.end(Wait::RequestBody);
                 this.connection.restart(Wait::Answer, this.first_byte);
-                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Cut)))
+                Poll::Ready(passed(frame, this.stream.then_some(incoming)))
             }
             Poll::Pending if this.connection.is_over(Wait::RequestBody) => Poll::Ready(Some(Err(BodyError::Stalled))),
             Poll::Pending => {
@@ -91,6 +104,23 @@ impl Body for VisitorBody {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+/// A frame as it may cross: without trailers that may not. The HTTP library takes a stream that was given up (`CANCEL`,
+/// `NO_ERROR`) for one that has ended; `stream` is the body where it came over one, and knows better.
+pub(super) fn passed(
+    frame: Option<Result<Frame<Bytes>, hyper::Error>>,
+    stream: Option<&Incoming>,
+) -> Option<Result<Frame<Bytes>, BodyError>> {
+    match frame {
+        Some(Ok(frame)) => match frame.into_trailers() {
+            Ok(all) => trailers::crossing(all).map(|all| Ok(Frame::trailers(all))),
+            Err(data) => Some(Ok(data)),
+        },
+        Some(Err(error)) => Some(Err(BodyError::Cut(error))),
+        None if stream.is_some_and(|body| !body.is_end_stream()) => Some(Err(BodyError::Reset)),
+        None => None,
     }
 }
 
@@ -131,10 +161,16 @@ impl Body for ProxyBody {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Upstream(body) => Pin::new(body).poll_frame(context),
-            Self::Injected(body) => Pin::new(body.as_mut()).poll_frame(context).map_err(|error| match error {
-                inject::BodyError::Site(error) => error,
-                inject::BodyError::Gzip(fault) => BodyError::Page(fault),
-            }),
+            Self::Injected(body) => match std::task::ready!(Pin::new(body.as_mut()).poll_frame(context)) {
+                // What the site says of its own bytes does not hold for a page that has more of them.
+                Some(Ok(frame)) if frame.is_trailers() => Poll::Ready(None),
+                frame => Poll::Ready(frame.map(|frame| {
+                    frame.map_err(|error| match error {
+                        inject::BodyError::Site(error) => error,
+                        inject::BodyError::Gzip(fault) => BodyError::Page(fault),
+                    })
+                })),
+            },
             Self::Full(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
             Self::Empty => Poll::Ready(None),
         }

@@ -9,6 +9,7 @@ use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
 use http::header::SET_COOKIE;
+use http::header::TRAILER;
 use http::request::Parts;
 
 use crate::inject;
@@ -76,6 +77,7 @@ impl Exchange {
                 self.set_cookies(&mut head.headers);
                 let snippet = self.snippet(&injection);
                 inject::rewrite_head(&mut head.headers, &injection, snippet.len());
+                head.headers.remove(TRAILER);
                 let body = InjectBody::new(body, &injection, snippet, &self.shop.settings.inject)
                     .on_miss(Arc::clone(&self.shop.counts.missed));
                 Response::from_parts(head, ProxyBody::Injected(Box::new(body)))

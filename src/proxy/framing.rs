@@ -12,13 +12,14 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 
 use crate::proxy::reply::Kind;
+use crate::proxy::websocket;
 
 /// Checks a request head and brings its target into origin form; `target_limit` is in bytes.
 ///
 /// Of an absolute target the authority becomes the `Host` (RFC 9112 section 3.2.2).
 pub fn check(head: &mut Parts, target_limit: usize) -> Result<(), Kind> {
     // Neither has a place in front of a shop: a tunnel to anywhere, and an echo of the visitor's cookies.
-    if head.method == Method::CONNECT {
+    if head.method == Method::CONNECT && !websocket::translate(head) {
         // What follows is meant for the tunnel and is no HTTP.
         return Err(Kind::TunnelRefused);
     }

@@ -38,6 +38,7 @@ use crate::proxy::tunnel;
 use crate::proxy::tunnel::Tunnel;
 use crate::proxy::upstream::Upstream;
 use crate::proxy::upstream::UpstreamBody;
+use crate::proxy::websocket;
 
 /// The room as one thread has it.
 #[derive(Debug)]
@@ -131,8 +132,9 @@ impl Proxy {
         if let Some(ja4) = self.settings.ja4_field.as_ref().filter(|_| !connection.is_trusted()) {
             head.headers.remove(ja4);
         }
-        head.version = Version::HTTP_11;
-        let body = VisitorBody::new(body, Arc::clone(connection), self.settings.body_progress, self.settings.first_byte);
+        let version = std::mem::replace(&mut head.version, Version::HTTP_11);
+        let Settings { body_progress, first_byte, .. } = *self.settings;
+        let body = VisitorBody::new(body, version, Arc::clone(connection), body_progress, first_byte);
         let response = match visitor_side {
             Some(visitor_side) => self.tunnel(connection, head, body, visitor_side).await?,
             None => self.upstream.send(Request::from_parts(head, body), connection).await?,
@@ -167,7 +169,8 @@ impl Proxy {
     ) -> Result<Response<UpstreamBody>, Kind> {
         tunnel::mark(&mut head.headers);
         let Settings { first_byte, tunnel_idle: idle, .. } = *self.settings;
-        let tunnel = Tunnel { upstream: &self.upstream, visitor: connection, first_byte, idle };
+        let stream = websocket::is_extended(&head);
+        let tunnel = Tunnel { upstream: &self.upstream, visitor: connection, first_byte, idle, stream };
         tunnel.open(Request::from_parts(head, body), visitor_side).await
     }
 

@@ -11,6 +11,7 @@ use crate::proxy::client::AddressField;
 use crate::proxy::client::Client;
 use crate::proxy::client::address_value;
 use crate::proxy::connection::ConnectionState;
+use crate::proxy::trailers::Said;
 
 /// The prefix of the fields that tell the shop of a click. A visitor's own are stripped.
 pub const OWN_PREFIX: &str = "x-clicksieve-";
@@ -174,6 +175,11 @@ fn is_twin(name: &str) -> bool {
     [HOP, CLIENT, KEPT].iter().any(|names| names.contains(&plain.as_str())) || plain.starts_with(OWN_PREFIX)
 }
 
+/// Whether a field is ours or a hop's to say, or could be read as such a one.
+pub(super) fn is_ours_or_the_hops(name: &str) -> bool {
+    HOP.contains(&name) || CLIENT.contains(&name) || name.starts_with(OWN_PREFIX) || is_twin(name)
+}
+
 /// Removes the visitor's own copies of our fields, and what the shop could take for a field that is ours or the hop's to say;
 /// before anything of ours is added.
 pub fn strip_own(headers: &mut HeaderMap, found: Found) {
@@ -187,8 +193,9 @@ pub fn strip_own(headers: &mut HeaderMap, found: Found) {
     }
 }
 
-/// Removes what belongs to the hop the message came over.
-fn strip_hop(headers: &mut HeaderMap, found: Found) {
+/// Removes what belongs to the hop the message came over; gives what it said of trailers.
+fn strip_hop(headers: &mut HeaderMap, found: Found) -> Option<Said> {
+    let said = found.hop.then(|| Said::read(headers));
     if found.connection {
         if let Some(names) = named_by_connection(headers) {
             for name in names {
@@ -202,6 +209,7 @@ fn strip_hop(headers: &mut HeaderMap, found: Found) {
             headers.remove(*name);
         }
     }
+    said
 }
 
 /// The fields that `Connection` names and may remove; nothing in the usual case of `keep-alive` or `close`.
@@ -233,7 +241,9 @@ pub fn prepare_request(
     field: &AddressField,
     host: Option<&HeaderValue>,
 ) {
-    strip_hop(headers, found);
+    if let Some(said) = strip_hop(headers, found) {
+        said.say(headers);
+    }
     match (found.client, connection.is_trusted()) {
         (false, _) => {}
         (true, false) => CLIENT.iter().for_each(|name| drop(headers.remove(*name))),
@@ -321,7 +331,9 @@ fn strip_length(headers: &mut HeaderMap) {
 pub fn prepare_response(headers: &mut HeaderMap) {
     let found = scan_answer(headers);
     strip_length(headers);
-    strip_hop(headers, found);
+    if let Some(said) = strip_hop(headers, found) {
+        said.announce(headers);
+    }
     // The shop's other doors are not behind us.
     if found.other_doors {
         headers.remove(header::ALT_SVC);
@@ -420,7 +432,13 @@ mod tests {
         );
         let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
-        assert_eq!(names, ["accept", "host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"]);
+        let expected =
+            ["accept", "connection", "host", "te", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+        assert_eq!(names, expected);
+        assert_eq!(
+            (&headers["connection"], &headers["te"]),
+            (&HeaderValue::from_static("te"), &HeaderValue::from_static("trailers"))
+        );
     }
 
     #[test]

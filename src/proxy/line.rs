@@ -38,6 +38,13 @@ impl Line {
     }
 }
 
+impl Line {
+    /// Whether the other side chose another protocol when it was asked by ALPN; without TLS nobody is asked.
+    pub(super) fn is_other_than_h2(&self) -> bool {
+        matches!(self, Self::Tls(tls) if tls.get_ref().1.alpn_protocol() != Some(b"h2"))
+    }
+}
+
 type Cause = dyn std::error::Error + Send + Sync;
 
 /// Whether the other side is not who it should be, or does not speak TLS as we do.

@@ -13,6 +13,8 @@ use crate::proxy::reply::Kind;
 pub(super) enum Failure {
     /// Not a byte went out; here is the request again.
     Unsent(Box<Request<VisitorBody>>),
+    /// It went out, and the shop said that it did not look at it.
+    Refused,
     /// The connection broke before there was an answer.
     Unanswered(Kind),
     /// It was sent, and what came is no use.
@@ -42,13 +44,20 @@ fn is_io(error: &hyper::Error) -> bool {
     std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
 }
 
+/// Whether the door stopped reading a body since its trailers have no end.
+fn is_too_large(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::FileTooLarge)
+}
+
 /// Whose fault it is that a request was lost.
 fn blame(error: &hyper::Error) -> Kind {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         match error.downcast_ref::<BodyError>() {
             Some(BodyError::Stalled) => return Kind::BodyStalled,
-            Some(BodyError::Cut(_)) => return Kind::BadRequest,
+            Some(BodyError::Cut(cause)) if is_too_large(cause) => return Kind::FieldsTooLarge,
+            Some(BodyError::Cut(_) | BodyError::Reset) => return Kind::BadRequest,
             Some(BodyError::Page(_)) | None => cause = error.source(),
         }
     }

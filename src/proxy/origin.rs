@@ -10,14 +10,16 @@ pub struct Origin {
     authority: String,
     port: u16,
     tls: bool,
+    /// HTTP/2 without being asked (RFC 9113 section 3.3).
+    h2c: bool,
     field: HeaderValue,
 }
 
 /// Why a text is no place of a shop.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
-    /// It begins with neither `http://` nor `https://`.
-    #[error("expected `http://host:port` or `https://host:port`, found `{0}`")]
+    /// It begins with none of `http://`, `https://` and `h2c://`.
+    #[error("expected `http://host:port`, `https://host:port` or `h2c://host:port`, found `{0}`")]
     Scheme(String),
     /// What follows is no host with an optional port.
     #[error("expected a host with an optional port after `//`, found `{0}`\nhint: leave out user, path and query")]
@@ -25,11 +27,15 @@ pub enum OriginError {
 }
 
 impl Origin {
-    /// Reads `http://host` or `https://host`, either with a port or without.
+    /// Reads `http://host`, `https://host` or `h2c://host`, each with a port or without.
     pub fn parse(text: &str) -> Result<Self, OriginError> {
-        let plain = text.strip_prefix("http://").map(|rest| (rest, false));
-        let found = plain.or_else(|| text.strip_prefix("https://").map(|rest| (rest, true)));
-        let (rest, tls) = found.ok_or_else(|| OriginError::Scheme(text.to_owned()))?;
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| OriginError::Scheme(text.to_owned()))?;
+        let (tls, h2c) = match scheme {
+            "http" => (false, false),
+            "https" => (true, false),
+            "h2c" => (false, true),
+            _ => return Err(OriginError::Scheme(text.to_owned())),
+        };
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         let wrong = || OriginError::Authority(authority.to_owned());
         if !framing::is_authority(authority.as_bytes()) {
@@ -41,7 +47,7 @@ impl Origin {
             _ => 80,
         };
         let field = HeaderValue::from_str(authority).map_err(|_| wrong())?;
-        Ok(Self { authority: authority.to_owned(), port, tls, field })
+        Ok(Self { authority: authority.to_owned(), port, tls, h2c, field })
     }
 
     /// A shop on this machine.
@@ -52,6 +58,7 @@ impl Origin {
             authority,
             port,
             tls: false,
+            h2c: false,
         }
     }
 
@@ -68,6 +75,11 @@ impl Origin {
     /// Whether it is reached by TLS.
     pub fn is_tls(&self) -> bool {
         self.tls
+    }
+
+    /// Whether it speaks HTTP/2 without TLS, by prior knowledge.
+    pub fn is_h2c(&self) -> bool {
+        self.h2c
     }
 
     /// What is looked up, with the port.
@@ -92,6 +104,8 @@ mod tests {
         assert_eq!(Origin::parse("http://[::1]").unwrap().place(), ("::1", 80));
         assert_eq!(Origin::parse("https://shop.internal").unwrap().place(), ("shop.internal", 443));
         assert!(Origin::parse("https://[::1]:8443").unwrap().is_tls() && !Origin::local(1).is_tls());
+        let h2c = Origin::parse("h2c://127.0.0.1:50051").unwrap();
+        assert!(h2c.is_h2c() && !h2c.is_tls() && h2c.place() == ("127.0.0.1", 50_051));
     }
 
     #[test]

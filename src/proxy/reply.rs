@@ -55,6 +55,7 @@ kinds! {
     BodyStalled = "body_stalled", REQUEST_TIMEOUT, "The request did not arrive in time.", true;
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The request is too large.", true;
     ExpectationUnmet = "expectation_unmet", EXPECTATION_FAILED, "The request expects what is not known here.", true;
+    FieldsTooLarge = "fields_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The request says too much of itself.", true;
     TargetTooLong = "target_too_long", URI_TOO_LONG, "The address is too long.", true;
     Unreachable = "unreachable", BAD_GATEWAY, "The shop cannot be reached at the moment.", false;
     Distrusted = "distrusted", BAD_GATEWAY, "The shop cannot be reached safely at the moment.", false;

@@ -50,6 +50,14 @@ impl Trust {
         Self::of(roots).map_err(|error| fault(error.to_string()))
     }
 
+    /// The same, but offering HTTP/2 ahead of HTTP/1.1.
+    #[must_use]
+    pub fn offering_http2(&self) -> Self {
+        let mut config = ClientConfig::clone(&self.0);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Self(Arc::new(config))
+    }
+
     fn of(roots: RootCertStore) -> Result<Self, rustls::Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;

@@ -26,6 +26,8 @@ use crate::proxy::connection::ConnectionState;
 use crate::proxy::reply::Kind;
 use crate::proxy::upstream::Upstream;
 use crate::proxy::upstream::UpstreamBody;
+use crate::proxy::websocket;
+use crate::proxy::websocket::Handshake;
 
 /// Bytes that each direction of a tunnel holds at a time.
 const PIECE: usize = 8 * 1024;
@@ -36,6 +38,9 @@ const LINGER_BYTES: u64 = 16 << 20;
 
 /// Whether a visitor asks for a `WebSocket` (RFC 6455 section 4.1); any other upgrade is not offered to the shop.
 pub fn is_wanted(head: &Parts) -> bool {
+    if websocket::is_extended(head) {
+        return true;
+    }
     head.method == Method::GET
         && head.version == Version::HTTP_11
         && is_websocket(&head.headers)
@@ -82,11 +87,14 @@ pub struct Tunnel<'a> {
     pub first_byte: Duration,
     /// How long the tunnel may stand still.
     pub idle: Duration,
+    /// The visitor's end is a stream of HTTP/2.
+    pub stream: bool,
 }
 
 impl Tunnel<'_> {
     /// Forwards the upgrade over a connection of its own. `visitor_side` becomes the tunnel's visitor end after a 101.
-    pub async fn open(self, request: Request<VisitorBody>, visitor_side: OnUpgrade) -> Result<Response<UpstreamBody>, Kind> {
+    pub async fn open(self, mut request: Request<VisitorBody>, visitor_side: OnUpgrade) -> Result<Response<UpstreamBody>, Kind> {
+        let handshake = if self.stream { Some(Handshake::begin(request.headers_mut())?) } else { None };
         let (mut sender, line, _) = self.upstream.open().await?;
         // The connection outlives the request, so it runs by itself; its end is seen by whoever holds its other end.
         tokio::task::spawn_local(line.with_upgrades());
@@ -97,8 +105,11 @@ impl Tunnel<'_> {
                 return Err(Kind::Broken);
             }
             let shop_side = hyper::upgrade::on(&mut response);
+            handshake.map_or(Ok(()), |handshake| handshake.end(&mut response))?;
             self.visitor.tunnel();
             tokio::task::spawn_local(run(visitor_side, shop_side, self.idle, Arc::clone(self.visitor)));
+        } else if let Some(handshake) = handshake {
+            handshake.end(&mut response)?;
         } else {
             decline(visitor_side);
         }

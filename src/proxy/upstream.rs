@@ -1,4 +1,5 @@
-//! Connections to the shop: one pool per thread, and the exchange of one request over one of them.
+//! Connections to the shop: one pool per thread, and the exchange of one request over one of them. Where the shop speaks
+//! HTTP/2, [`Multiplex`] carries the request instead.
 //!
 //! Nobody runs such a connection in a task of its own. Whoever waits for the answer's head polls it, then the answer's
 //! body does, so that head and body of an answer leave in few writes; an unused one is looked at when it is taken out.
@@ -36,6 +37,7 @@ use crate::proxy::ahead::Count;
 use crate::proxy::ahead::Counted;
 use crate::proxy::body::BodyError;
 use crate::proxy::body::VisitorBody;
+use crate::proxy::body::passed;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::connection::Wait;
 use crate::proxy::line;
@@ -43,6 +45,10 @@ use crate::proxy::line::Line;
 use crate::proxy::loss::Failure;
 use crate::proxy::loss::lost;
 use crate::proxy::loss::repeated;
+use crate::proxy::multiplex;
+use crate::proxy::multiplex::Guest;
+use crate::proxy::multiplex::Multiplex;
+use crate::proxy::multiplex::Sent;
 use crate::proxy::origin::Origin;
 use crate::proxy::reply::Kind;
 use crate::proxy::trust::Trust;
@@ -51,6 +57,11 @@ use crate::proxy::trust::Trust;
 const TOLD_EVERY: Duration = Duration::from_mins(1);
 
 type Wire = http1::Connection<TokioIo<Counted<Line>>, VisitorBody>;
+/// A connection that nothing has been sent over.
+type Opened = (http1::SendRequest<VisitorBody>, Wire, Count);
+
+/// How long a shop that chose HTTP/1.1 is not asked again.
+const ASKED_EVERY: Duration = Duration::from_mins(1);
 
 /// How many heads' worth of bytes may come before an answer's head is complete: its own and one of answers ahead of it.
 const HEADS: usize = 2;
@@ -86,6 +97,12 @@ pub struct Upstream(Rc<Shared>);
 struct Shared {
     origin: Origin,
     trust: Option<Trust>,
+    /// The same, offering HTTP/2.
+    trust_http2: Option<Trust>,
+    /// The connections of HTTP/2, where the shop may speak it.
+    multiplex: Option<Multiplex>,
+    /// Since when the shop has chosen HTTP/1.1.
+    declined: Cell<Option<Instant>>,
     /// When distrust was last told of.
     told: Cell<Option<Instant>>,
     #[expect(clippy::vec_box, reason = "a link moves between pool, request and body, and is several hundred bytes")]
@@ -102,8 +119,13 @@ struct Shared {
 impl Upstream {
     /// An empty pool; `opened` counts the connections that are opened.
     pub fn new(settings: &Settings, opened: Counter) -> Self {
+        let trust = settings.trust.clone().filter(|_| settings.upstream.is_tls());
+        let http2 = settings.upstream.is_h2c() || (settings.upstream_http2 && settings.upstream.is_tls());
         Self(Rc::new(Shared {
-            trust: settings.trust.clone().filter(|_| settings.upstream.is_tls()),
+            trust_http2: trust.as_ref().filter(|_| http2).map(Trust::offering_http2),
+            multiplex: http2.then(|| Multiplex::new(settings.answer_head_limit)),
+            declined: Cell::new(None),
+            trust,
             told: Cell::new(None),
             origin: settings.upstream.clone(),
             unused: RefCell::new(Vec::new()),
@@ -123,6 +145,10 @@ impl Upstream {
         mut request: Request<VisitorBody>,
         visitor: &Arc<ConnectionState>,
     ) -> Result<Response<UpstreamBody>, Kind> {
+        if let Some(multiplex) = self.multiplex() {
+            // Boxed, so that a request over HTTP/1.1 is no larger for it.
+            return Box::pin(self.stream(multiplex, request, visitor)).await;
+        }
         if let Some(link) = self.take() {
             let again = repeated(&request);
             match self.exchange(link, request, visitor).await {
@@ -130,24 +156,65 @@ impl Upstream {
                 Err(Failure::Lost(kind)) => return Err(kind),
                 Err(Failure::Unsent(unsent)) => request = *unsent,
                 Err(Failure::Unanswered(kind)) => request = again.ok_or(kind)?,
+                Err(Failure::Refused) => return Err(Kind::Broken),
             }
         }
-        let (sender, line, count) = self.open().await?;
+        self.fresh(self.open().await?, request, visitor).await
+    }
+
+    /// Sends a request over a connection that nothing has been sent over.
+    async fn fresh(
+        &self,
+        (sender, line, count): Opened,
+        request: Request<VisitorBody>,
+        visitor: &Arc<ConnectionState>,
+    ) -> Result<Response<UpstreamBody>, Kind> {
         let fresh = Box::new(Link { sender, line, count, unused_since: Instant::now() });
         self.exchange(fresh, request, visitor).await.map_err(|failure| match failure {
             Failure::Lost(kind) | Failure::Unanswered(kind) => kind,
-            Failure::Unsent(_) => Kind::Broken,
+            Failure::Unsent(_) | Failure::Refused => Kind::Broken,
         })
     }
 
-    /// Opens a connection that belongs to no pool.
-    pub async fn open(&self) -> Result<(http1::SendRequest<VisitorBody>, Wire, Count), Kind> {
+    /// The connections of HTTP/2, unless the shop has just chosen otherwise.
+    fn multiplex(&self) -> Option<&Multiplex> {
+        let multiplex = self.0.multiplex.as_ref()?;
+        let declined = self.0.declined.get().is_some_and(|since| since.elapsed() < ASKED_EVERY);
+        (!declined).then_some(multiplex)
+    }
+
+    async fn stream(
+        &self,
+        multiplex: &Multiplex,
+        mut request: Request<VisitorBody>,
+        visitor: &Arc<ConnectionState>,
+    ) -> Result<Response<UpstreamBody>, Kind> {
+        multiplex::absolute(&mut request, self.0.origin.is_tls())?;
+        let connect = || self.connect(self.0.trust_http2.as_ref());
+        match multiplex.send(request, visitor, self.0.first_byte, connect).await? {
+            Sent::Answered(response, guest) => Ok(response.map(|incoming| self.body_of(incoming, None, Some(guest), visitor))),
+            Sent::Other(other) => {
+                let (line, mut request) = *other;
+                self.0.declined.set(Some(Instant::now()));
+                multiplex::relative(&mut request)?;
+                self.fresh(self.begin(line).await?, request, visitor).await
+            }
+        }
+    }
+
+    /// Opens a connection of HTTP/1.1 that belongs to no pool.
+    pub async fn open(&self) -> Result<Opened, Kind> {
+        let line = self.connect(self.0.trust.as_ref()).await?;
+        self.begin(line).await
+    }
+
+    async fn connect(&self, trust: Option<&Trust>) -> Result<Line, Kind> {
         let (host, port) = self.0.origin.place();
-        if self.0.origin.is_tls() && self.0.trust.is_none() {
+        if self.0.origin.is_tls() && trust.is_none() {
             return Err(Kind::Distrusted);
         }
-        let stream = match timeout(self.0.connect, Line::open(host, port, self.0.trust.as_ref())).await {
-            Ok(Ok(stream)) => stream,
+        let line = match timeout(self.0.connect, Line::open(host, port, trust)).await {
+            Ok(Ok(line)) => line,
             Ok(Err(error)) if line::is_distrust(&error) => {
                 self.tell_distrust(&error);
                 return Err(Kind::Distrusted);
@@ -159,11 +226,15 @@ impl Upstream {
             Err(_) => return Err(Kind::Silent),
         };
         self.0.opened.inc();
+        Ok(line)
+    }
+
+    async fn begin(&self, line: Line) -> Result<Opened, Kind> {
         // hyper would grow its buffer to 400 KiB for a fast answer, and a slow visitor would hold several of that size.
         let mut protocol = http1::Builder::new();
         protocol.max_header_size(self.0.head_limit).max_buf_size(self.0.head_limit);
         let count = Count::default();
-        let handshake = protocol.handshake(TokioIo::new(Counted::new(stream, count.clone()))).await;
+        let handshake = protocol.handshake(TokioIo::new(Counted::new(line, count.clone()))).await;
         let (sender, line) = handshake.map_err(|_| Kind::Unreachable)?;
         Ok((sender, line, count))
     }
@@ -245,7 +316,18 @@ impl Upstream {
 
     /// The body of an answer. Without `link` somebody else drives the connection, or it has ended.
     pub fn body(&self, incoming: Incoming, link: Option<Box<Link>>, visitor: &Arc<ConnectionState>) -> UpstreamBody {
-        let mut body = UpstreamBody { incoming, link, home: self.clone(), visitor: Arc::clone(visitor), failed: None };
+        self.body_of(incoming, link, None, visitor)
+    }
+
+    fn body_of(
+        &self,
+        incoming: Incoming,
+        link: Option<Box<Link>>,
+        guest: Option<Guest>,
+        visitor: &Arc<ConnectionState>,
+    ) -> UpstreamBody {
+        let (home, visitor) = (self.clone(), Arc::clone(visitor));
+        let mut body = UpstreamBody { incoming, link, guest, home, visitor, failed: None };
         if body.incoming.is_end_stream() {
             body.finish();
         }
@@ -258,6 +340,7 @@ impl Upstream {
 pub struct UpstreamBody {
     incoming: Incoming,
     link: Option<Box<Link>>,
+    guest: Option<Guest>,
     home: Upstream,
     visitor: Arc<ConnectionState>,
     failed: Option<BodyError>,
@@ -267,7 +350,7 @@ impl UpstreamBody {
     /// Tells of a failure at the next poll only: what came before it is written out first, so that the visitor
     /// gets what the shop sent and sees where it was cut.
     fn fail(&mut self, error: BodyError, context: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.link = None;
+        (self.link, self.guest) = (None, None);
         self.failed = Some(error);
         context.waker().wake_by_ref();
         Poll::Pending
@@ -275,6 +358,7 @@ impl UpstreamBody {
 
     fn finish(&mut self) {
         self.visitor.end(Wait::Answer);
+        self.guest = None;
         if let Some(link) = self.link.take() {
             self.home.give_back(link);
         }
@@ -300,18 +384,21 @@ impl Body for UpstreamBody {
             this.link = None;
         }
         match Pin::new(&mut this.incoming).poll_frame(context) {
-            Poll::Ready(Some(Ok(frame))) => {
-                this.visitor.end(Wait::Answer);
-                if this.incoming.is_end_stream() {
-                    this.finish();
+            Poll::Ready(frame) => match passed(frame, this.guest.is_some().then_some(&this.incoming)) {
+                Some(Ok(frame)) => {
+                    this.visitor.end(Wait::Answer);
+                    this.guest.iter().for_each(Guest::moved);
+                    if this.incoming.is_end_stream() {
+                        this.finish();
+                    }
+                    Poll::Ready(Some(Ok(frame)))
                 }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(error))) => this.fail(BodyError::Cut(error), context),
-            Poll::Ready(None) => {
-                this.finish();
-                Poll::Ready(None)
-            }
+                Some(Err(error)) => this.fail(error, context),
+                None => {
+                    this.finish();
+                    Poll::Ready(None)
+                }
+            },
             Poll::Pending if this.visitor.is_over(Wait::Answer) => this.fail(BodyError::Stalled, context),
             Poll::Pending => {
                 this.visitor.begin(Wait::Answer, this.home.0.body_progress);

@@ -34,11 +34,15 @@ const TOO_LARGE: &[u8] =
 
 const NO_TUNNEL: &[u8] = b"HTTP/1.1 405 Method Not Allowed\r\nconnection: close\r\nallow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n";
 
+const VERSION: &[u8] =
+    b"HTTP/1.1 505 HTTP Version Not Supported\r\nconnection: close\r\ncache-control: no-store\r\ncontent-length: 0\r\n\r\n";
+
 faults! {
     LineEnd = "line_end", MALFORMED, "a line that ends without CR, or a CR within a line (RFC 9112 section 2.2)";
     Control = "control_character", MALFORMED, "a control character in a line (RFC 9110 section 5.5)";
     Folded = "folded_field", MALFORMED, "a field line that begins with white space (RFC 9112 section 5.2)";
     RequestLine = "request_line", MALFORMED, "no request line of HTTP/1.0 or 1.1, or a target with a fragment (RFC 9112 section 3)";
+    Version = "version", VERSION, "a request line of another HTTP than 1 (RFC 9110 section 15.6.6)";
     Field = "field_line", MALFORMED, "a field line without a name and colon, or with white space between them (RFC 9112 section 5.1)";
     Length = "content_length", MALFORMED, "a length that is no number, is said twice, or stands beside a coding (RFC 9112 section 6.3)";
     Coding = "transfer_coding", MALFORMED, "a transfer coding that is not exactly one `chunked`, or any in HTTP/1.0 (RFC 9112 section 6.1)";
@@ -242,7 +246,11 @@ impl Guard {
                 if text.starts_with(b"CONNECT ") {
                     return Err(Fault::Tunnel);
                 }
-                if known && !fragment { Ok(()) } else { Err(Fault::RequestLine) }
+                match known {
+                    true if !fragment => Ok(()),
+                    false if is_other_version(text) => Err(Fault::Version),
+                    _ => Err(Fault::RequestLine),
+                }
             }
             State::Fields if text.is_empty() => {
                 self.end_head();
@@ -312,6 +320,14 @@ impl Guard {
         (self.read, self.fields) = (0, 0);
         if self.framing.upgrade { State::Asked } else { State::Start(0) }
     }
+}
+
+/// Whether a request line ends in a version of HTTP that is well formed and not 1 (RFC 9112 section 2.3).
+fn is_other_version(line: &[u8]) -> bool {
+    let version = line.rsplit(|byte| *byte == b' ').next().and_then(|word| word.strip_prefix(b"HTTP/"));
+    version.is_some_and(
+        |digits| matches!(digits, [major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() && *major != b'1'),
+    )
 }
 
 /// A field line's name and value; white space around the value is no part of it (RFC 9110 section 5.5).
@@ -431,7 +447,8 @@ mod tests {
             ("GET / HTTP/1.1\r\nX: a\r\n b\r\n\r\n".to_owned(), Fault::Folded),
             ("GET / HTTP/1.1\r\n X: a\r\n\r\n".to_owned(), Fault::Folded),
             ("GET /\r\n\r\n".to_owned(), Fault::RequestLine),
-            ("GET / HTTP/2.0\r\n\r\n".to_owned(), Fault::RequestLine),
+            ("GET / HTTP/2.0\r\n\r\n".to_owned(), Fault::Version),
+            ("GET / HTTP/1.2\r\n\r\n".to_owned(), Fault::RequestLine),
             ("\r\n\r\n\r\n\r\n\r\n\r\n".to_owned(), Fault::RequestLine),
             ("GET / HTTP/1.1\r\nX : a\r\n\r\n".to_owned(), Fault::Field),
             ("GET / HTTP/1.1\r\nX\r\n\r\n".to_owned(), Fault::Field),

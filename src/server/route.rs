@@ -35,6 +35,7 @@ use crate::proxy::ProxyBody;
 use crate::proxy::Shop;
 use crate::proxy::reply;
 use crate::proxy::reply::Kind;
+use crate::proxy::websocket;
 
 /// An answer on its way.
 pub type Answering = Pin<Box<dyn Future<Output = Response<Full<Bytes>>>>>;
@@ -186,6 +187,7 @@ impl Room {
                 }
                 Err(kind) => proxy.refuse(kind, without_body),
             },
+            _ if websocket::is_extended(&head) => proxy.refuse(Kind::TunnelRefused, without_body),
             Place::Script if head.method == Method::GET || without_body => {
                 proxy.counted((shop.script)(&head).map(ProxyBody::Full))
             }

@@ -280,6 +280,7 @@ fn protocol(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
         .initial_stream_window_size(limits.stream_window)
         .initial_connection_window_size(limits.connection_window)
         .max_send_buf_size(limits.send_buffer)
+        .enable_connect_protocol()
         .timer(TokioTimer::new())
         .keep_alive_interval(limits.ping)
         .keep_alive_timeout(limits.pong);

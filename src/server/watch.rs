@@ -85,7 +85,7 @@ impl Watched {
     /// in for the line: an unfinished head, which the HTTP library comes to after the answers that are due before.
     fn read_sound(&mut self, context: &mut Context<'_>, mut buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         if let Some(fault) = self.fault {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault)));
+            return Poll::Ready(Err(stop(fault)));
         }
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let room = scratch.len().min(buffer.remaining());
@@ -100,7 +100,7 @@ impl Watched {
             if self.guard.is_in_head() {
                 buffer.put_slice(b"X");
             } else if sound == 0 {
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault)));
+                return Poll::Ready(Err(stop(fault)));
             }
         } else {
             buffer.put_slice(bytes);
@@ -141,6 +141,12 @@ impl Watched {
         // A visitor that is gone, or goes on for ever, has no claim to more.
         let _ = timeout(LINGER, parting).await;
     }
+}
+
+/// The error of a read that a fault ends. Rooms know by its kind what was too large, and tell so where a body broke off.
+fn stop(fault: Fault) -> io::Error {
+    let kind = if fault == Fault::TrailersTooLarge { io::ErrorKind::FileTooLarge } else { io::ErrorKind::InvalidData };
+    io::Error::new(kind, fault)
 }
 
 impl Read for Watched {

@@ -21,6 +21,7 @@ mod robust;
 mod rules;
 mod shown;
 mod spool;
+mod streams;
 mod tag;
 mod visitors;
 mod whole;

@@ -3,10 +3,10 @@
 
 mod certificates;
 mod handshake;
-mod http2;
+pub(crate) mod http2;
 mod redirect;
 mod shows;
-mod upstream;
+pub(crate) mod upstream;
 
 use std::net::SocketAddr;
 use std::net::TcpStream;

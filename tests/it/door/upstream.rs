@@ -28,14 +28,14 @@ use crate::whole;
 use crate::whole::process::Process;
 
 /// A shop with TLS on a port of its own; the names that its clients asked for.
-struct SafeSite {
-    address: SocketAddr,
+pub(crate) struct SafeSite {
+    pub(crate) address: SocketAddr,
     names: Arc<Mutex<Vec<Option<String>>>>,
     requests: Arc<AtomicUsize>,
 }
 
 impl SafeSite {
-    fn start(files: &Files, answer: &'static str) -> Self {
+    pub(crate) fn start(files: &Files, answer: &'static str) -> Self {
         let certificate = CertificateDer::from_pem_file(&files.certificate).unwrap();
         let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

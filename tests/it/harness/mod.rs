@@ -2,6 +2,7 @@
 //! writes bytes. All of them block; every wait has an end, so that a fault fails a test and hangs none.
 #![expect(unreachable_pub, reason = "the harness is for this binary alone")]
 
+pub mod frames;
 pub mod front;
 pub mod site;
 pub mod visitor;

@@ -22,9 +22,9 @@ use crate::harness::visitor::field;
 
 /// One request as the site read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Came {
+pub(crate) struct Came {
     head: String,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Came {
@@ -32,7 +32,7 @@ impl Came {
         self.head.lines().next().unwrap()
     }
 
-    fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         field(&self.head, name)
     }
 
@@ -42,13 +42,13 @@ impl Came {
 }
 
 /// A site that keeps what it is asked, and answers each request with its target.
-struct Keeper {
-    site: Site,
+pub(crate) struct Keeper {
+    pub(crate) site: Site,
     came: Arc<Mutex<Vec<Came>>>,
 }
 
 impl Keeper {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let came = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&came);
         let site = Site::start(move |talk, _| {
@@ -65,7 +65,7 @@ impl Keeper {
         Self { site, came }
     }
 
-    fn came(&self) -> Vec<Came> {
+    pub(crate) fn came(&self) -> Vec<Came> {
         self.came.lock().unwrap().clone()
     }
 }
@@ -102,7 +102,7 @@ fn read(talk: &mut Talk) -> Option<Came> {
 
 /// What came back over one connection, and whether it was closed at the end.
 #[derive(Debug)]
-struct Said {
+pub(crate) struct Said {
     statuses: Vec<u16>,
     bodies: Vec<Vec<u8>>,
     heads: Vec<String>,
