@@ -24,7 +24,9 @@ use tokio::time::timeout;
 use crate::proxy::body::VisitorBody;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::reply::Kind;
-use crate::proxy::upstream::Upstream;
+use crate::proxy::servers::Entrance;
+use crate::proxy::servers::Place;
+use crate::proxy::servers::Servers;
 use crate::proxy::upstream::UpstreamBody;
 
 /// Bytes that each direction of a tunnel holds at a time.
@@ -75,7 +77,7 @@ pub fn decline(visitor_side: OnUpgrade) {
 #[derive(Debug)]
 pub struct Tunnel<'a> {
     /// The way to the shop.
-    pub upstream: &'a Upstream,
+    pub servers: &'a Servers,
     /// The visitor's connection.
     pub visitor: &'a Arc<ConnectionState>,
     /// How long the shop may take to answer.
@@ -86,8 +88,12 @@ pub struct Tunnel<'a> {
 
 impl Tunnel<'_> {
     /// Forwards the upgrade over a connection of its own. `visitor_side` becomes the tunnel's visitor end after a 101.
-    pub async fn open(self, request: Request<VisitorBody>, visitor_side: OnUpgrade) -> Result<Response<UpstreamBody>, Kind> {
-        let (mut sender, line, _) = self.upstream.open().await?;
+    pub async fn open(self, mut request: Request<VisitorBody>, visitor_side: OnUpgrade) -> Result<Response<UpstreamBody>, Kind> {
+        let Entrance { upstream, opened, host, place } = self.servers.open().await?;
+        let (mut sender, line, _) = opened;
+        if let Some(host) = host {
+            request.headers_mut().insert(header::HOST, host);
+        }
         // The connection outlives the request, so it runs by itself; its end is seen by whoever holds its other end.
         tokio::task::spawn_local(line.with_upgrades());
         let answered = timeout(self.first_byte, sender.send_request(request)).await.map_err(|_| Kind::Silent)?;
@@ -98,17 +104,18 @@ impl Tunnel<'_> {
             }
             let shop_side = hyper::upgrade::on(&mut response);
             self.visitor.tunnel();
-            tokio::task::spawn_local(run(visitor_side, shop_side, self.idle, Arc::clone(self.visitor)));
-        } else {
-            decline(visitor_side);
+            let held = (Arc::clone(self.visitor), place);
+            tokio::task::spawn_local(run(visitor_side, shop_side, self.idle, held));
+            return Ok(response.map(|incoming| upstream.body(incoming, None, self.visitor)));
         }
-        Ok(response.map(|incoming| self.upstream.body(incoming, None, self.visitor)))
+        decline(visitor_side);
+        Ok(response.map(|incoming| upstream.body(incoming, None, self.visitor).hold(place)))
     }
 }
 
-/// Carries bytes both ways until both sides have ended, one fails, or nothing has moved for too long. `_visitor` keeps
-/// the visitor counted as connected.
-async fn run(visitor_side: OnUpgrade, shop_side: OnUpgrade, idle: Duration, _visitor: Arc<ConnectionState>) {
+/// Carries bytes both ways until both sides have ended, one fails, or nothing has moved for too long. `_held` keeps
+/// the visitor counted as connected, and its place at the server.
+async fn run(visitor_side: OnUpgrade, shop_side: OnUpgrade, idle: Duration, _held: (Arc<ConnectionState>, Option<Place>)) {
     let Ok(Ok((visitor, shop))) = timeout(idle, async { tokio::try_join!(visitor_side, shop_side) }).await else { return };
     let (visitor_read, visitor_write) = tokio::io::split(TokioIo::new(visitor));
     let (shop_read, shop_write) = tokio::io::split(TokioIo::new(shop));

@@ -41,16 +41,20 @@ use crate::proxy::connection::Wait;
 use crate::proxy::line;
 use crate::proxy::line::Line;
 use crate::proxy::loss::Failure;
+use crate::proxy::loss::Missed;
 use crate::proxy::loss::lost;
 use crate::proxy::loss::repeated;
 use crate::proxy::origin::Origin;
 use crate::proxy::reply::Kind;
+use crate::proxy::servers::Place;
 use crate::proxy::trust::Trust;
 
 /// How often distrust of the shop is told of, at most.
 const TOLD_EVERY: Duration = Duration::from_mins(1);
 
 type Wire = http1::Connection<TokioIo<Counted<Line>>, VisitorBody>;
+/// A connection that nothing has been sent over.
+pub(super) type Opened = (http1::SendRequest<VisitorBody>, Wire, Count);
 
 /// How many heads' worth of bytes may come before an answer's head is complete: its own and one of answers ahead of it.
 const HEADS: usize = 2;
@@ -117,31 +121,35 @@ impl Upstream {
         }))
     }
 
-    /// Sends a request in origin form and waits for the head of its answer.
+    /// Sends a request in origin form and waits for the head of its answer. A request that was not sent comes back.
     pub async fn send(
         &self,
         mut request: Request<VisitorBody>,
         visitor: &Arc<ConnectionState>,
-    ) -> Result<Response<UpstreamBody>, Kind> {
+    ) -> Result<Response<UpstreamBody>, Missed> {
         if let Some(link) = self.take() {
             let again = repeated(&request);
             match self.exchange(link, request, visitor).await {
                 Ok(response) => return Ok(response),
-                Err(Failure::Lost(kind)) => return Err(kind),
+                Err(Failure::Lost(kind)) => return Err(Missed::Lost(kind)),
                 Err(Failure::Unsent(unsent)) => request = *unsent,
-                Err(Failure::Unanswered(kind)) => request = again.ok_or(kind)?,
+                Err(Failure::Unanswered(kind)) => request = again.ok_or(Missed::Lost(kind))?,
             }
         }
-        let (sender, line, count) = self.open().await?;
+        let (sender, line, count) = match self.open().await {
+            Ok(opened) => opened,
+            Err(kind) => return Err(Missed::Unsent(kind, Box::new(request))),
+        };
         let fresh = Box::new(Link { sender, line, count, unused_since: Instant::now() });
         self.exchange(fresh, request, visitor).await.map_err(|failure| match failure {
-            Failure::Lost(kind) | Failure::Unanswered(kind) => kind,
-            Failure::Unsent(_) => Kind::Broken,
+            Failure::Lost(kind) => Missed::Lost(kind),
+            Failure::Unanswered(kind) => Missed::Unanswered(kind),
+            Failure::Unsent(request) => Missed::Unsent(Kind::Broken, request),
         })
     }
 
     /// Opens a connection that belongs to no pool.
-    pub async fn open(&self) -> Result<(http1::SendRequest<VisitorBody>, Wire, Count), Kind> {
+    pub(super) async fn open(&self) -> Result<Opened, Kind> {
         let (host, port) = self.0.origin.place();
         if self.0.origin.is_tls() && self.0.trust.is_none() {
             return Err(Kind::Distrusted);
@@ -245,7 +253,8 @@ impl Upstream {
 
     /// The body of an answer. Without `link` somebody else drives the connection, or it has ended.
     pub fn body(&self, incoming: Incoming, link: Option<Box<Link>>, visitor: &Arc<ConnectionState>) -> UpstreamBody {
-        let mut body = UpstreamBody { incoming, link, home: self.clone(), visitor: Arc::clone(visitor), failed: None };
+        let (home, visitor) = (self.clone(), Arc::clone(visitor));
+        let mut body = UpstreamBody { incoming, link, home, visitor, failed: None, place: None };
         if body.incoming.is_end_stream() {
             body.finish();
         }
@@ -261,13 +270,21 @@ pub struct UpstreamBody {
     home: Upstream,
     visitor: Arc<ConnectionState>,
     failed: Option<BodyError>,
+    place: Option<Place>,
 }
 
 impl UpstreamBody {
+    /// The server has the request until all of the answer is there.
+    #[must_use]
+    pub(super) fn hold(mut self, place: Option<Place>) -> Self {
+        self.place = place.filter(|_| !self.incoming.is_end_stream());
+        self
+    }
+
     /// Tells of a failure at the next poll only: what came before it is written out first, so that the visitor
     /// gets what the shop sent and sees where it was cut.
     fn fail(&mut self, error: BodyError, context: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.link = None;
+        (self.link, self.place) = (None, None);
         self.failed = Some(error);
         context.waker().wake_by_ref();
         Poll::Pending
@@ -278,6 +295,7 @@ impl UpstreamBody {
         if let Some(link) = self.link.take() {
             self.home.give_back(link);
         }
+        self.place = None;
     }
 }
 
