@@ -150,3 +150,68 @@ fn host(text: &str) -> Option<HeaderValue> {
     let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:[]".contains(&byte));
     fits.then(|| HeaderValue::from_str(text).ok()).flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn parse(text: &str) -> Result<Config, Vec<String>> {
+        let parsed = Config::parse("c", text.as_bytes(), Path::new("/c"), &|_| Some("x".to_owned()));
+        parsed.map_err(|faults| faults.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn servers_are_an_address_a_list_or_a_map() {
+        let one = parse("upstream: http://a:1\n").unwrap();
+        assert_eq!(one.group, Some(Group::of(vec![Server::of(one.upstream.clone())])));
+        let list = parse("upstream: [http://a:1, { url: http://b:2, weight: 3 }]\n").unwrap().group.unwrap();
+        assert_eq!(list.servers.iter().map(|server| server.weight).collect::<Vec<_>>(), [1, 3]);
+        let map = "upstream:\n  servers: [{ url: http://a:1, connections: 9 }, http://b:2]\n  connections: 5\n  failures: 2\n  rest: 1s\n  \
+                   queue: { length: 7, wait: 3s }\n  health: { path: /up?x=1, host: shop.example, every: 1s, healthy_after: 1 }\n";
+        let map = parse(map).unwrap().group.unwrap();
+        assert_eq!(map.servers.iter().map(|server| server.connections).collect::<Vec<_>>(), [Some(9), Some(5)]);
+        assert_eq!((map.failures, map.rest, map.queue.length), (2, Duration::from_secs(1), 7));
+        let health = map.health.unwrap();
+        assert_eq!(
+            (health.path.as_str(), health.every, health.unhealthy_after, health.healthy_after),
+            ("/up?x=1", map.rest, 3, 1)
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_about_servers_is_told_with_its_place() {
+        let cases = [
+            ("upstream: []\n", "c:1:11: `upstream` has no server\nhint: servers: [http://10.0.0.1:3000, http://10.0.0.2:3000]"),
+            (
+                "upstream: [http://a:1, http://a:1]\n",
+                "c:1:24: a second server is `a:1`\nhint: give one of them a `weight` instead",
+            ),
+            ("upstream: [http://a:1, ftp://b]\n", "c:1:24: `ftp://b` is not an address such as `http://127.0.0.1:3000`"),
+            ("upstream: [{ url: http://a:1, weight: 0 }]\n", "c:1:39: `weight` must be a whole number from 1 to 1000"),
+            ("upstream: [{ weight: 2 }]\n", "c:1:12: `url` is missing\nhint: url: http://10.0.0.1:3000"),
+            (
+                "upstream: { servers: [http://a:1], health: { every: 5s } }\n",
+                "c:1:44: `health` has no `path`\nhint: health: { path: /health }",
+            ),
+            (
+                "upstream: { servers: [http://a:1], health: { path: up } }\n",
+                "c:1:52: `path`: `up` is not a path such as `/health`",
+            ),
+            ("upstream: { servers: [http://a:1], health: { path: /, every: 0 } }\n", "c:1:62: `every` must be at least 10ms"),
+            (
+                "upstream: { servers: [http://a:1], queue: { length: 9 } }\n",
+                "c:1:43: `queue` is for nobody: there is a server without a limit\nhint: say how many `connections` each server may have",
+            ),
+            (
+                "upstream: { servers: [http://a:1], connectons: 9 }\n",
+                "c:1:36: unknown field `connectons`\nhint: did you mean `connections`?",
+            ),
+        ];
+        for (text, told) in cases {
+            assert_eq!(parse(text).unwrap_err(), [told], "{text}");
+        }
+    }
+}

@@ -120,3 +120,73 @@ pub(super) fn upstream_ca(section: &Section<'_>, group: Option<&Group>, folder: 
     }
     Some(folder.join(path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const DESTINATIONS: &str = "destinations:\n  - { name: a, pixel_id: 1, access_token: \"${T}\" }\n  - { name: b, pixel_id: 2, access_token: \"${T}\" }\n";
+
+    fn parse(text: &str) -> Result<Config, Vec<String>> {
+        let parsed = Config::parse("c", text.as_bytes(), Path::new("/c"), &|_| Some("x".to_owned()));
+        parsed.map_err(|faults| faults.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_site_says_its_hosts_servers_and_destinations() {
+        let site = "sites:\n  - hosts: [Shop.example, \"*.shop.example\"]\n    upstream: https://a:1\n    upstream_ca: a.pem\n    host: upstream\n    \
+                    rewrite_location: true\n    cookie_domain: { from: x, to: y }\n    bypass: [/api]\n    destinations: [b]\n";
+        let config = parse(&format!("{site}{DESTINATIONS}")).unwrap();
+        let site = &config.sites[0];
+        assert_eq!((config.group.is_none(), config.upstream.authority()), (true, "a:1"));
+        assert_eq!(
+            (&site.hosts[..], &site.destinations[..]),
+            (&["shop.example".to_owned(), "*.shop.example".to_owned()][..], &["b".to_owned()][..])
+        );
+        assert_eq!((site.upstream_ca.as_deref(), site.bypass.len()), (Some(Path::new("/c/a.pem")), 1));
+    }
+
+    #[test]
+    fn what_is_wrong_about_sites_is_told_with_its_place() {
+        let cases = [
+            (
+                "sites:\n  - hosts: [a.example]\n",
+                "c:2:5: `upstream` is missing\nhint: say where this shop is: `upstream: http://127.0.0.1:3000`",
+            ),
+            (
+                "sites:\n  - hosts: [a.example, A.example]\n    upstream: http://a:1\n",
+                "c:2:24: a second site has the host `a.example`\nhint: a host belongs to one site, once",
+            ),
+            (
+                "sites:\n  - { hosts: [a.example], upstream: http://a:1 }\n  - { hosts: [a.example], upstream: http://b:1 }\n",
+                "c:3:15: a second site has the host `a.example`\nhint: a host belongs to one site, once",
+            ),
+            (
+                "sites:\n  - hosts: [\"https://a.example\"]\n    upstream: http://a:1\n",
+                "c:2:13: `https://a.example` is not a host such as `shop.example` or `*.shop.example`\n\
+                 hint: without scheme, port and path; `*.` in front stands for one label",
+            ),
+            (
+                "sites: [{ upstream: http://a:1 }]\n",
+                "c:1:9: the site has no `hosts`\n\
+                 hint: hosts: [shop.example, \"*.shop.example\"]; the shop of all other hosts is the `upstream` outside of `sites`",
+            ),
+            (
+                "sites: [{ hosts: [a], upstream: http://a:1, upstream_ca: x.pem }]\n",
+                "c:1:58: `upstream_ca` vouches for nobody: `upstream` is plain HTTP\nhint: write `https://` there, or leave `upstream_ca` out",
+            ),
+        ];
+        for (text, told) in cases {
+            assert_eq!(parse(text).unwrap_err(), [told], "{text}");
+        }
+        let silent = parse(&format!("sites: [{{ hosts: [a], upstream: http://a:1 }}]\n{DESTINATIONS}")).unwrap_err();
+        assert!(
+            silent[0].contains("the site has no `destinations`\nhint: name those") && silent[0].contains("[a, b]"),
+            "{silent:?}"
+        );
+        let unknown =
+            parse(&format!("sites: [{{ hosts: [a], upstream: http://a:1, destinations: [c, a] }}]\n{DESTINATIONS}")).unwrap_err();
+        assert!(unknown[0].contains("no destination is named `c`"), "{unknown:?}");
+    }
+}

@@ -130,7 +130,7 @@ impl Directory {
     pub fn report(&self) -> Vec<Report> {
         let mut reports = Vec::new();
         for (site, farm) in &self.sites {
-            let watched = farm.members.len() > 1 || farm.group.health.is_some();
+            let watched = !farm.group.is_plain();
             for member in &farm.members {
                 reports.push(Report {
                     hosts: site.hosts.clone(),

@@ -108,7 +108,8 @@ impl Farm {
     pub(super) fn new(group: Group, metrics: &Metrics, clock: &Clock) -> Self {
         let member = |server: &Server| {
             let name = server.origin.authority();
-            let up = metrics.upstream_up.with(&[("server", name)]);
+            // Of a server that nobody watches nobody knows.
+            let up = if group.is_plain() { Gauge::default() } else { metrics.upstream_up.with(&[("server", name)]) };
             Member {
                 server: server.clone(),
                 standing: Standing::new(name, group.failures, group.rest, clock.clone(), up),

@@ -82,11 +82,14 @@ impl Standing {
 
     /// Whether its rest is over and the caller is the one who may try it; everybody else waits for what comes of that.
     pub(super) fn may_be_tried(&self) -> bool {
+        self.until.load(Ordering::Relaxed) != 0 && self.may_be_tried_at(millis(self.began.elapsed()))
+    }
+
+    fn may_be_tried_at(&self, now: u64) -> bool {
         let until = self.until.load(Ordering::Relaxed);
         if until == 0 || self.down.load(Ordering::Relaxed) {
             return false;
         }
-        let now = self.now();
         let next = now.saturating_add(millis(self.rest)).max(1);
         now >= until && self.until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
@@ -107,6 +110,10 @@ impl Standing {
 
     /// It has failed a request. `tried` is set where [`Standing::may_be_tried`] let the request through.
     pub(super) fn failed(&self, why: &str, tried: bool) {
+        self.failed_at(millis(self.began.elapsed()), why, tried);
+    }
+
+    fn failed_at(&self, now: u64, why: &str, tried: bool) {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let resting = self.until.load(Ordering::Relaxed) != 0;
         if !tried && (resting || failures < self.limit) {
@@ -118,7 +125,7 @@ impl Standing {
         }
         let rest = self.rest.saturating_mul(1 << told.rests.min(DOUBLINGS)).min(LONGEST_REST.max(self.rest));
         told.rests = told.rests.saturating_add(1);
-        self.until.store(self.now().saturating_add(millis(rest)).max(1), Ordering::Relaxed);
+        self.until.store(now.saturating_add(millis(rest)).max(1), Ordering::Relaxed);
         self.tell(&mut told, Some(why.to_owned()));
     }
 
@@ -158,10 +165,6 @@ impl Standing {
         };
         Seen { state, since: told.since, why: told.why.clone() }
     }
-
-    fn now(&self) -> u64 {
-        millis(self.began.elapsed())
-    }
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -176,43 +179,41 @@ mod tests {
         Standing::new("s:1", limit, Duration::from_secs(5), Clock::system(), Gauge::default())
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_server_rests_after_failures_in_a_row_and_longer_each_time() {
-        let server = standing(3);
-        server.failed("unreachable", false);
-        server.failed("unreachable", false);
+    #[test]
+    fn a_server_rests_after_failures_in_a_row_and_longer_each_time() {
+        let (server, mut now) = (standing(3), 100);
+        server.failed_at(now, "unreachable", false);
+        server.failed_at(now, "unreachable", false);
         server.answered();
-        server.failed("unreachable", false);
-        server.failed("unreachable", false);
+        server.failed_at(now, "unreachable", false);
+        server.failed_at(now, "unreachable", false);
         assert!(server.is_in());
-        server.failed("unreachable", false);
+        server.failed_at(now, "unreachable", false);
         assert_eq!((server.is_in(), server.seen().state, server.up.get()), (false, "resting", 0));
-        for rest in [5, 10, 20, 40, 60, 60] {
-            tokio::time::advance(Duration::from_millis(rest * 1_000 - 1)).await;
-            assert!(!server.may_be_tried(), "{rest}");
-            tokio::time::advance(Duration::from_millis(1)).await;
-            assert!(server.may_be_tried(), "{rest}");
-            server.failed("unreachable", true);
+        server.failed_at(now, "unreachable", false);
+        for rest in [5_000, 10_000, 20_000, 40_000, 60_000, 60_000] {
+            assert!(!server.may_be_tried_at(now + rest - 1), "{rest}");
+            now += rest;
+            assert!(server.may_be_tried_at(now), "{rest}");
+            server.failed_at(now, "unreachable", true);
         }
         server.answered();
         assert_eq!((server.is_in(), server.seen().why, server.up.get()), (true, None, 1));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn one_request_tries_a_rested_server_and_others_wait_for_what_comes_of_it() {
+    #[test]
+    fn one_request_tries_a_rested_server_and_others_wait_for_what_comes_of_it() {
         let server = standing(1);
-        server.failed("broken", false);
-        tokio::time::advance(Duration::from_secs(5)).await;
-        assert!(server.may_be_tried() && !server.may_be_tried() && !server.is_in());
-        tokio::time::advance(Duration::from_secs(5)).await;
-        assert!(server.may_be_tried(), "whoever tried it never came back");
+        server.failed_at(0, "broken", false);
+        assert!(server.may_be_tried_at(5_000) && !server.may_be_tried_at(5_000) && !server.is_in());
+        assert!(server.may_be_tried_at(10_000), "whoever tried it never came back");
     }
 
     #[test]
     fn a_server_is_in_where_neither_checks_nor_requests_say_otherwise() {
         let server = standing(1);
         server.checked(Err("500".to_owned()));
-        server.failed("broken", false);
+        server.failed_at(0, "broken", false);
         server.checked(Ok(()));
         assert_eq!((server.seen().state, server.seen().why.as_deref(), server.up.get()), ("resting", Some("broken"), 0));
         server.answered();
