@@ -42,8 +42,19 @@ pub(super) struct Standing {
 #[derive(Debug)]
 struct Told {
     since: UnixMillis,
-    why: Option<String>,
+    resting: Option<String>,
+    down: Option<String>,
     rests: u32,
+}
+
+impl Told {
+    fn why(&self) -> Option<&String> {
+        self.down.as_ref().or(self.resting.as_ref())
+    }
+
+    fn is_in(&self) -> bool {
+        self.why().is_none()
+    }
 }
 
 /// What the operator is told of one server.
@@ -64,7 +75,7 @@ impl Standing {
         Self {
             name: name.to_owned(),
             began: Instant::now(),
-            told: Mutex::new(Told { since: clock.now(), why: None, rests: 0 }),
+            told: Mutex::new(Told { since: clock.now(), resting: None, down: None, rests: 0 }),
             clock,
             limit: limit.max(1),
             rest,
@@ -102,8 +113,9 @@ impl Standing {
         if self.until.load(Ordering::Relaxed) != 0 {
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
             if self.until.swap(0, Ordering::Relaxed) != 0 {
-                told.rests = 0;
-                self.tell(&mut told, None);
+                let was_in = told.is_in();
+                (told.rests, told.resting) = (0, None);
+                self.tell(&mut told, was_in);
             }
         }
     }
@@ -126,7 +138,9 @@ impl Standing {
         let rest = self.rest.saturating_mul(1 << told.rests.min(DOUBLINGS)).min(LONGEST_REST.max(self.rest));
         told.rests = told.rests.saturating_add(1);
         self.until.store(now.saturating_add(millis(rest)).max(1), Ordering::Relaxed);
-        self.tell(&mut told, Some(why.to_owned()));
+        let was_in = told.is_in();
+        told.resting = Some(why.to_owned());
+        self.tell(&mut told, was_in);
     }
 
     /// Its checks have settled: it is up, or down and why.
@@ -134,36 +148,34 @@ impl Standing {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let down = found.is_err();
         if self.down.swap(down, Ordering::Relaxed) != down {
-            self.tell(&mut told, found.err());
+            let was_in = told.is_in();
+            told.down = found.err();
+            self.tell(&mut told, was_in);
         }
     }
 
-    fn tell(&self, told: &mut Told, why: Option<String>) {
-        let was_in = told.why.is_none();
-        let is_in = self.is_in();
+    fn tell(&self, told: &mut Told, was_in: bool) {
+        let is_in = told.is_in();
+        if was_in == is_in {
+            return;
+        }
         self.up.set(i64::from(is_in));
-        match &why {
-            Some(why) if was_in => tracing::warn!(server = %self.name, %why, "a server of the shop is out"),
-            None if is_in => tracing::info!(server = %self.name, "a server of the shop is in again"),
-            _ => {}
-        }
-        if was_in != is_in {
-            told.since = self.clock.now();
-        }
-        if is_in || why.is_some() {
-            told.why = why;
+        told.since = self.clock.now();
+        match told.why() {
+            Some(why) => tracing::warn!(server = %self.name, %why, "a server of the shop is out"),
+            None => tracing::info!(server = %self.name, "a server of the shop is in again"),
         }
     }
 
     /// What the operator is told.
     pub(super) fn seen(&self) -> Seen {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = match (self.down.load(Ordering::Relaxed), self.until.load(Ordering::Relaxed)) {
-            (true, _) => "down",
-            (false, 0) => "in",
-            (false, _) => "resting",
+        let state = match (&told.down, &told.resting) {
+            (Some(_), _) => "down",
+            (None, Some(_)) => "resting",
+            (None, None) => "in",
         };
-        Seen { state, since: told.since, why: told.why.clone() }
+        Seen { state, since: told.since, why: told.why().cloned() }
     }
 }
 
@@ -212,8 +224,9 @@ mod tests {
     #[test]
     fn a_server_is_in_where_neither_checks_nor_requests_say_otherwise() {
         let server = standing(1);
-        server.checked(Err("500".to_owned()));
         server.failed_at(0, "broken", false);
+        server.checked(Err("answered 500".to_owned()));
+        assert_eq!((server.seen().state, server.seen().why.as_deref()), ("down", Some("answered 500")));
         server.checked(Ok(()));
         assert_eq!((server.seen().state, server.seen().why.as_deref(), server.up.get()), ("resting", Some("broken"), 0));
         server.answered();
