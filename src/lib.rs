@@ -22,6 +22,7 @@
 //! 0  words    event > verdict > fact > click      what one request says; all facts; score and reasons; conversion events
 //!             seal > clock                        sealed tokens and cookies; the time
 //!             telemetry, lists, yaml > fault              metric names; prefix tables and MMDB; faults with their place
+//!             hosts                               which of several shops a host belongs to
 //! ```
 //!
 //! # One request
@@ -49,6 +50,7 @@ pub mod event;
 pub mod fact;
 pub mod facts;
 pub mod fault;
+pub mod hosts;
 pub mod inject;
 pub mod ledger;
 pub mod lists;

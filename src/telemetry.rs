@@ -35,10 +35,22 @@ impl Counters {
     }
 }
 
+/// A gauge by labels; hold the handle that [`Gauges::with`] gives.
+#[derive(Clone, Debug, Default)]
+pub struct Gauges(Family<Labels, Gauge>);
+
+impl Gauges {
+    /// The gauge of these labels.
+    pub fn with(&self, labels: &[(&'static str, &str)]) -> Gauge {
+        self.0.get_or_create_owned(&labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect())
+    }
+}
+
 macro_rules! metrics {
     (counters { $($counter:ident = $counter_name:literal: $counter_says:literal;)* }
      families { $($family:ident = $family_name:literal: $family_says:literal;)* }
-     gauges { $($gauge:ident = $gauge_name:literal: $gauge_says:literal;)* }) => {
+     gauges { $($gauge:ident = $gauge_name:literal: $gauge_says:literal;)* }
+     levels { $($level:ident = $level_name:literal: $level_says:literal;)* }) => {
         /// All metrics of the process. Cloning shares them.
         #[derive(Clone, Debug)]
         pub struct Metrics {
@@ -46,6 +58,7 @@ macro_rules! metrics {
             $(#[doc = $counter_says] pub $counter: Counter,)*
             $(#[doc = $family_says] pub $family: Counters,)*
             $(#[doc = $gauge_says] pub $gauge: Gauge,)*
+            $(#[doc = $level_says] pub $level: Gauges,)*
         }
 
         impl Default for Metrics {
@@ -54,7 +67,8 @@ macro_rules! metrics {
                 $(let $counter = Counter::default(); registry.register($counter_name, $counter_says, $counter.clone());)*
                 $(let $family = Counters::default(); registry.register($family_name, $family_says, $family.0.clone());)*
                 $(let $gauge: Gauge = Gauge::default(); registry.register($gauge_name, $gauge_says, $gauge.clone());)*
-                Self { registry: Arc::new(registry), $($counter,)* $($family,)* $($gauge,)* }
+                $(let $level = Gauges::default(); registry.register($level_name, $level_says, $level.0.clone());)*
+                Self { registry: Arc::new(registry), $($counter,)* $($family,)* $($gauge,)* $($level,)* }
             }
         }
 
@@ -63,6 +77,7 @@ macro_rules! metrics {
             $((concat!($counter_name, "_total"), $counter_says),)*
             $((concat!($family_name, "_total"), $family_says),)*
             $(($gauge_name, $gauge_says),)*
+            $(($level_name, $level_says),)*
         ];
     };
 }
@@ -71,6 +86,7 @@ metrics! {
     counters {
         connections = "clicksieve_connections": "Connections accepted on the shop's listener";
         upstream_connections = "clicksieve_upstream_connections": "Connections opened to the upstream";
+        upstream_retries = "clicksieve_upstream_retries": "Times a request went to another server of the shop";
         records_dropped = "clicksieve_records_dropped": "Decision records dropped because their queue was full";
         stripped_contact_data = "clicksieve_stripped_contact_data": "Contact-like parameters and keys removed from URLs and custom data";
         proofs = "clicksieve_proofs": "Pages whose script proved that it ran";
@@ -91,6 +107,7 @@ metrics! {
     }
     gauges {
         open_connections = "clicksieve_open_connections": "Connections open on the shop's listener";
+        upstream_queue = "clicksieve_upstream_queue": "Requests that wait for a server of the shop to have room";
         visits = "clicksieve_visits": "Visits in memory";
         spool_due = "clicksieve_spool_due": "Events that wait for delivery";
         spool_held = "clicksieve_spool_held": "Events that wait for proof or consent";
@@ -98,6 +115,9 @@ metrics! {
         log_lines_dropped = "clicksieve_log_lines_dropped": "Lines of the log that nobody took in time, since the start";
         records_unwritten = "clicksieve_records_unwritten": "Decision records that the disk refused, since the start";
         visits_unwritten = "clicksieve_visits_unwritten": "Changes of visits that the disk refused, since the start";
+    }
+    levels {
+        upstream_up = "clicksieve_upstream_up": "Whether a server of the shop is given requests, by server";
     }
 }
 

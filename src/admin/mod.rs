@@ -54,6 +54,9 @@ pub struct Reloaded {
 /// Reloads rules, lists and settings; `app` hands it in.
 pub type Reload = Arc<dyn Fn() -> Reloaded + Send + Sync>;
 
+/// How the servers of all shops stand; `app` hands it in.
+pub type Upstreams = Arc<dyn Fn() -> Value + Send + Sync>;
+
 /// The admin room.
 #[derive(Clone)]
 pub struct Admin {
@@ -63,11 +66,13 @@ pub struct Admin {
     ledger: Ledger,
     metrics: Metrics,
     reload: Reload,
+    upstreams: Upstreams,
     ready: Arc<AtomicBool>,
 }
 
 impl Admin {
     /// A room over the engines; `ready` turns false when the process is about to stop.
+    #[expect(clippy::too_many_arguments, reason = "the engines are wired once, in `app`, each under its own name")]
     pub fn new(
         settings: Settings,
         visits: Arc<Visits>,
@@ -75,9 +80,10 @@ impl Admin {
         ledger: Ledger,
         metrics: Metrics,
         reload: Reload,
+        upstreams: Upstreams,
         ready: Arc<AtomicBool>,
     ) -> Self {
-        Self { settings: Arc::new(settings), visits, spool, ledger, metrics, reload, ready }
+        Self { settings: Arc::new(settings), visits, spool, ledger, metrics, reload, upstreams, ready }
     }
 
     /// All routes.
@@ -86,6 +92,7 @@ impl Admin {
             .route("/metrics", get(metrics))
             .route("/api/visits", get(visits))
             .route("/api/events", get(events))
+            .route("/api/upstreams", get(upstreams))
             .route("/api/reload", post(reload))
             .layer(middleware::from_fn_with_state(self.clone(), guard::token));
         Router::new()
@@ -125,6 +132,10 @@ async fn visits(State(admin): State<Admin>, Query(query): Query<VisitQuery>) -> 
 
 async fn events(State(admin): State<Admin>, Query(query): Query<EventQuery>) -> Json<Value> {
     Json(Value::Array(admin.ledger.query(&query.filter())))
+}
+
+async fn upstreams(State(admin): State<Admin>) -> Json<Value> {
+    Json((admin.upstreams)())
 }
 
 async fn reload(State(admin): State<Admin>) -> Response {

@@ -3,6 +3,7 @@
 
 mod reload;
 mod rooms;
+mod shops;
 mod start;
 mod state;
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::app::shops;
 use crate::app::state::Engines;
 use crate::clock::Clock;
 use crate::collect;
@@ -15,6 +16,7 @@ use crate::event::user;
 use crate::inject;
 use crate::proxy;
 use crate::proxy::Bypass;
+use crate::proxy::Directory;
 use crate::proxy::Shop;
 use crate::proxy::bypass::Exempt;
 use crate::server;
@@ -30,6 +32,8 @@ pub(super) struct Rooms {
     pub(super) graph: Door,
     pub(super) bypass: Bypass,
     pub(super) delivery: Option<Delivery>,
+    /// The servers of all shops, which somebody must watch.
+    pub(super) directory: Arc<Directory>,
 }
 
 /// Builds them.
@@ -52,8 +56,9 @@ pub(super) fn build(config: &Config, engines: &Engines, metrics: &Metrics, clock
     );
     let collector = Arc::new(collector(config, engines, metrics, clock));
     let bypass = Bypass::new(exempt(&config.bypass));
+    let directory = Arc::new(Directory::new(shops::sites(config, &engines.trust), metrics, clock));
     let shop = ShopDoor {
-        proxy: Arc::new(proxy::Settings { trust: engines.trust.clone(), ..proxy_settings(config) }),
+        proxy: Arc::new(proxy::Settings { directory: Some(Arc::clone(&directory)), ..proxy_settings(config) }),
         shop: Arc::new(shop),
         bypass: bypass.clone(),
         prefix: Arc::from(config.prefix.as_str()),
@@ -80,21 +85,17 @@ pub(super) fn build(config: &Config, engines: &Engines, metrics: &Metrics, clock
         body_limit: 4 * 1024 * 1024,
     };
     let delivery = delivery(config, engines, metrics, clock);
-    Rooms { redirect: Door::Redirect(shop.clone()), shop: Door::Shop(shop), graph: Door::Graph(graph), bypass, delivery }
+    let (redirect, shop) = (Door::Redirect(shop.clone()), Door::Shop(shop));
+    Rooms { redirect, shop, graph: Door::Graph(graph), bypass, delivery, directory }
 }
 
 fn collector(config: &Config, engines: &Engines, metrics: &Metrics, clock: &Clock) -> Collector {
-    let destination = |destination: &config::Destination| collect::Destination {
-        name: Arc::from(destination.name.as_str()),
-        pixel_id: destination.pixel_id.clone(),
-        // Without a key of ours the door for back ends stays shut for this destination.
-        key: destination.key.clone().unwrap_or_default(),
-    };
     let settings = collect::Settings {
         prefix: config.prefix.clone(),
         mode: config.mode,
         consent_required: config.consent_required,
-        destinations: config.destinations.iter().map(destination).collect(),
+        destinations: config.destinations.iter().map(shops::destination).collect(),
+        sites: shops::of_pages(config),
         user: user::Settings { default_country_code: config.phone_country_code.clone(), forms: config.hash_forms },
         graph_per_minute: config.limits.graph_requests_per_minute,
         ..collect::Settings::default()
@@ -137,9 +138,6 @@ fn delivery(config: &Config, engines: &Engines, metrics: &Metrics, clock: &Clock
 fn proxy_settings(config: &Config) -> proxy::Settings {
     proxy::Settings {
         upstream: config.upstream.clone(),
-        host: config.host,
-        rewrite_location: config.rewrite_location,
-        cookie_domain: config.cookie_domain.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
         client_field: config.fronts.client_field.clone(),
         ja4_field: config.fronts.ja4_field.clone(),

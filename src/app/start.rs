@@ -20,6 +20,7 @@ use crate::admin::Admin;
 use crate::app::StartError;
 use crate::app::reload::Reloader;
 use crate::app::rooms;
+use crate::app::shops::InForce;
 use crate::app::state;
 use crate::app::state::Engines;
 use crate::clock::Clock;
@@ -86,6 +87,8 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
     let redirect = redirect(config, &rooms.redirect, &ending)?;
     let graph = server::serve(&rooms::graph_settings(config), &rooms.graph, &Metrics::default(), &ending)
         .map_err(|source| StartError::Listen { address: config.graph_listen, key: "graph.listen", source })?;
+    let upstreams = InForce::default();
+    upstreams.take(&rooms.directory, side.handle());
     let (clock, path) = (options.clock.clone(), options.config_path);
     let reloader = Arc::new(Reloader::new(config, path, &engines, rooms.bypass, metrics.clone(), clock));
     let ready = Arc::new(AtomicBool::new(true));
@@ -96,6 +99,7 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
         engines.ledger.clone(),
         metrics.clone(),
         reloader.as_reload(),
+        Arc::new(move || upstreams.report()),
         Arc::clone(&ready),
     );
     let listener = side.block_on(TcpListener::bind(config.admin_listen)).map_err(|source| StartError::Listen {

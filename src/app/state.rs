@@ -21,6 +21,7 @@ use crate::fault::Fault;
 use crate::ledger;
 use crate::ledger::Ledger;
 use crate::proxy::Trust;
+use crate::proxy::servers::Group;
 use crate::rules::Policy;
 use crate::seal::Keys;
 use crate::server::Tls;
@@ -40,7 +41,16 @@ pub(super) struct Engines {
     pub(super) ledger: Ledger,
     pub(super) keys: Arc<Keys>,
     pub(super) tls: Option<Tls>,
-    pub(super) trust: Option<Trust>,
+    pub(super) trust: Trusts,
+}
+
+/// Whom servers reached by TLS are believed.
+#[derive(Clone, Debug)]
+pub(super) struct Trusts {
+    /// Those of `upstream`.
+    pub(super) shop: Option<Trust>,
+    /// Those of each of `sites`.
+    pub(super) sites: Vec<Option<Trust>>,
 }
 
 impl Engines {
@@ -123,16 +133,28 @@ pub(super) fn certificates(config: &Config, now: UnixMillis) -> Result<Option<Ce
     Ok(Some(certificates))
 }
 
-/// Whom an upstream reached by TLS is believed.
-pub(super) fn trust(config: &Config) -> Result<Option<Trust>, Vec<Fault>> {
-    if !config.upstream.is_tls() {
-        return Ok(None);
-    }
-    let trust = match &config.upstream_ca {
-        Some(path) => Trust::of_file(path),
-        None => Trust::of_the_machine().map_err(|error| Fault::of_file("upstream", format!("TLS cannot be used: {error}"))),
+/// Whom servers reached by TLS are believed; all faults at once.
+pub(super) fn trust(config: &Config) -> Result<Trusts, Vec<Fault>> {
+    let of = |group: Option<&Group>, file: Option<&Path>| {
+        let tls = group.is_some_and(|group| group.servers.iter().any(|server| server.origin.is_tls()));
+        tls.then(|| match file {
+            Some(path) => Trust::of_file(path),
+            None => Trust::of_the_machine().map_err(|error| Fault::of_file("upstream", format!("TLS cannot be used: {error}"))),
+        })
+        .transpose()
     };
-    trust.map(Some).map_err(|fault| vec![fault])
+    let shop = of(config.group.as_ref(), config.upstream_ca.as_deref());
+    let (mut sites, mut faults) = (Vec::new(), Vec::new());
+    for site in &config.sites {
+        match of(Some(&site.group), site.upstream_ca.as_deref()) {
+            Ok(trust) => sites.push(trust),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    match shop {
+        Ok(shop) if faults.is_empty() => Ok(Trusts { shop, sites }),
+        shop => Err(shop.err().into_iter().chain(faults).collect()),
+    }
 }
 
 /// The settings of the facts engine.

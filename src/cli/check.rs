@@ -48,9 +48,11 @@ fn file_faults(file: &Path) -> Result<(String, Vec<Fault>), Vec<Fault>> {
     let rules = config.rules.as_deref().map(checked).transpose();
     let files = config.tls.iter().flat_map(|tls| tls.certificates.iter().cloned()).collect::<Vec<_>>();
     let certificates = if files.is_empty() { Ok(None) } else { Certificates::load(&files, Clock::system().now()).map(Some) };
-    let authorities = config.upstream_ca.as_deref().map(Trust::of_file).transpose().map_err(|fault| vec![fault]);
+    let named = config.upstream_ca.iter().chain(config.sites.iter().filter_map(|site| site.upstream_ca.as_ref()));
+    let unsound: Vec<Fault> = named.filter_map(|path| Trust::of_file(path).err()).collect();
+    let authorities = if unsound.is_empty() { Ok(()) } else { Err(unsound) };
     match (rules, certificates, authorities) {
-        (Ok(_), Ok(certificates), Ok(_)) => {
+        (Ok(_), Ok(certificates), Ok(())) => {
             let warnings = certificates.map(|certificates| certificates.warnings().to_vec()).unwrap_or_default();
             Ok(("configuration".to_owned(), warnings))
         }

@@ -121,7 +121,7 @@ fn check_head(room: &Collector, head: &Parts, body: &Bytes) -> Result<(), Refusa
     if body.len() > room.settings.body_limit {
         return Err(Refusal::new(413, "body_too_large", 100, "body too large"));
     }
-    let host = text(HOST).or_else(|| head.uri.authority().map(http::uri::Authority::as_str));
+    let host = host(head);
     let origin = text(ORIGIN).map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
     match (origin, host) {
         (Some(origin), host) if host.is_none_or(|host| !host.eq_ignore_ascii_case(origin)) => {
@@ -129,6 +129,12 @@ fn check_head(room: &Collector, head: &Parts, body: &Bytes) -> Result<(), Refusa
         }
         _ => Ok(()),
     }
+}
+
+/// The host that a page posts to, which is its own.
+fn host(head: &Parts) -> Option<&str> {
+    let field = head.headers.get(HOST).and_then(|value| value.to_str().ok());
+    field.or_else(|| head.uri.authority().map(http::uri::Authority::as_str))
 }
 
 impl Post<'_> {
@@ -257,7 +263,7 @@ impl Post<'_> {
     /// The destinations whose pixels the event went to; all where it names none of them.
     fn destinations(&self, item: &Value) -> Vec<Destination> {
         let named: Vec<Destination> = self.named(item).cloned().collect();
-        if named.is_empty() { self.room.settings.destinations.clone() } else { named }
+        if named.is_empty() { self.own().to_vec() } else { named }
     }
 
     /// `fbq('trackSingle', …)` to a pixel that is nobody's destination: no other pixel had this event.
@@ -269,7 +275,12 @@ impl Post<'_> {
         let pixels = item.get("pixels").and_then(Value::as_array);
         let named =
             move |to: &&Destination| pixels.is_some_and(|pixels| pixels.iter().any(|pixel| pixel == to.pixel_id.as_str()));
-        self.room.settings.destinations.iter().filter(named)
+        self.own().iter().filter(named)
+    }
+
+    /// The destinations of the page's shop.
+    fn own(&self) -> &[Destination] {
+        self.room.settings.of_page(host(self.head).unwrap_or_default())
     }
 
     async fn proof(&mut self, item: &Value) -> Result<(), Refusal> {

@@ -25,6 +25,7 @@ use crate::collect::window::MINUTE;
 use crate::collect::window::Window;
 use crate::event::user;
 use crate::facts::Sources;
+use crate::hosts::Hosts;
 use crate::inject::tag;
 use crate::ledger::Ledger;
 use crate::rules::Policy;
@@ -52,6 +53,15 @@ pub struct Destination {
     pub key: SecretString,
 }
 
+/// Where events of pages go where there are several shops.
+#[derive(Clone, Debug)]
+pub struct Sites {
+    /// By the page's host.
+    pub by_host: Hosts<Arc<[Destination]>>,
+    /// For all other hosts.
+    pub others: Arc<[Destination]>,
+}
+
 /// What the operator chose, and the collector's limits.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -63,6 +73,8 @@ pub struct Settings {
     pub consent_required: bool,
     /// Where events go.
     pub destinations: Vec<Destination>,
+    /// Which of them events of a page go to; `None` for all. A back end names its destination itself.
+    pub sites: Option<Sites>,
     /// The largest body of the tag: 64 KiB, what `sendBeacon` carries.
     pub body_limit: usize,
     /// The largest body of the Graph-compatible door: 4 MiB, 1,000 events of 4 KiB.
@@ -92,6 +104,7 @@ impl Default for Settings {
             mode: Mode::Observe,
             consent_required: false,
             destinations: Vec::new(),
+            sites: None,
             body_limit: 64 << 10,
             graph_body_limit: 4 << 20,
             graph_per_minute: 12_000,
@@ -102,6 +115,13 @@ impl Default for Settings {
             posts_per_minute: 240,
             user: user::Settings::default(),
         }
+    }
+}
+
+impl Settings {
+    /// The destinations of a page on this host.
+    fn of_page(&self, host: &str) -> &[Destination] {
+        self.sites.as_ref().map_or(&self.destinations, |sites| sites.by_host.find(host).unwrap_or(&sites.others))
     }
 }
 

@@ -4,6 +4,8 @@
 mod fronts;
 mod read;
 mod secret;
+mod servers;
+mod sites;
 mod value;
 
 use std::net::SocketAddr;
@@ -22,6 +24,7 @@ use crate::proxy::AddressField;
 use crate::proxy::CookieDomain;
 use crate::proxy::HostField;
 use crate::proxy::Origin;
+use crate::proxy::servers::Group;
 use crate::server::tls::certificates::Files;
 use crate::verdict::Mode;
 
@@ -33,8 +36,12 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub struct Config {
     /// The shop's listener.
     pub listen: SocketAddr,
-    /// The site behind us.
+    /// The server that is meant where a request names no host: the first that is named below.
     pub upstream: Origin,
+    /// The servers of the shop, or of all hosts that `sites` does not name; `None` where those have no shop.
+    pub group: Option<Group>,
+    /// Several shops, by their hosts.
+    pub sites: Vec<Site>,
     /// The authorities that vouch for an upstream reached by TLS; `None` for the machine's.
     pub upstream_ca: Option<PathBuf>,
     /// TLS at the shop's listener; `None` for plain HTTP.
@@ -87,6 +94,27 @@ pub struct Config {
     pub limits: Limits,
     /// What is plainly proxied.
     pub bypass: Bypass,
+}
+
+/// One of several shops.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Its hosts in lower case, `*.` in front for one label more.
+    pub hosts: Vec<String>,
+    /// Its servers.
+    pub group: Group,
+    /// The authorities that vouch for those reached by TLS; `None` for the machine's.
+    pub upstream_ca: Option<PathBuf>,
+    /// What they see as `Host`.
+    pub host: HostField,
+    /// Whether `Location` fields that name them are rewritten to the shop's own host.
+    pub rewrite_location: bool,
+    /// The cookie domain the site sets and the one it gets instead.
+    pub cookie_domain: Option<CookieDomain>,
+    /// Path prefixes that are plainly proxied here.
+    pub bypass: Vec<String>,
+    /// The names of the destinations that events of its pages go to.
+    pub destinations: Vec<String>,
 }
 
 /// TLS at the shop's listener.

@@ -3,7 +3,6 @@
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
@@ -18,12 +17,12 @@ use crate::config::Records;
 use crate::config::Tls;
 use crate::config::fronts;
 use crate::config::secret::Secrets;
+use crate::config::sites;
 use crate::config::value;
 use crate::event::user::Forms;
 use crate::fault::Fault;
 use crate::proxy::CookieDomain;
 use crate::proxy::HostField;
-use crate::proxy::Origin;
 use crate::server::tls::certificates::Files;
 use crate::verdict::Mode;
 use crate::yaml;
@@ -40,13 +39,16 @@ pub(super) fn config(name: &str, bytes: &[u8], folder: &Path, environment: Envir
     let faults = Faults::new(name);
     let secrets = Secrets { folder, environment };
     let file = Section::of(&node, &faults);
-    let upstream = upstream(&file, &node);
+    let destinations = destinations(&file, secrets);
+    let shops = sites::shops(&file, &node, folder, &destinations);
     let graph = file.section("graph");
     let admin = file.section("admin");
     let config = Config {
         listen: value::listener(&file, "listen").unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080))),
-        upstream_ca: upstream_ca(&file, &upstream, folder),
-        upstream,
+        upstream_ca: sites::upstream_ca(&file, shops.group.as_ref(), folder),
+        upstream: shops.first,
+        group: shops.group,
+        sites: shops.sites,
         tls: tls(&file, folder),
         mode: value::word(&file, "mode", &[("observe", Mode::Observe), ("warn", Mode::Warn), ("strict", Mode::Strict)])
             .unwrap_or_default(),
@@ -58,13 +60,13 @@ pub(super) fn config(name: &str, bytes: &[u8], folder: &Path, environment: Envir
         splice: file.flag("splice").unwrap_or(true),
         trusted_proxies: fronts::trusted(&file),
         fronts: fronts::fronts(&file),
-        host: value::word(&file, "host", &[("keep", HostField::Keep), ("upstream", HostField::Upstream)]).unwrap_or_default(),
+        host: host(&file),
         rewrite_location: file.flag("rewrite_location").unwrap_or(false),
         cookie_domain: cookie_domain(&file),
         consent_required: value::word(&file, "consent", &[("not_required", false), ("required", true)]).unwrap_or(false),
         phone_country_code: file.parsed("phone_country_code", "a calling code such as `49`", calling_code),
         hash_forms: value::word(&file, "hash_forms", &[("one", Forms::One), ("every", Forms::Every)]).unwrap_or_default(),
-        destinations: destinations(&file, secrets),
+        destinations,
         graph_listen: value::loopback(&graph, SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))),
         admin_listen: value::loopback(&admin, SocketAddr::from((Ipv4Addr::LOCALHOST, 9090))),
         admin_token: secrets.read(&admin, "token", "token_file"),
@@ -80,32 +82,19 @@ pub(super) fn config(name: &str, bytes: &[u8], folder: &Path, environment: Envir
     faults.finish(config)
 }
 
-fn upstream(file: &Section<'_>, node: &Node) -> Origin {
-    let said = file.parsed("upstream", "an address such as `http://127.0.0.1:3000`", |text| Origin::parse(text).ok());
-    if file.node("upstream").is_none() {
-        let hint = "say where the shop is: `upstream: http://127.0.0.1:3000`".to_owned();
-        file.faults().at(node, "`upstream` is missing", Some(hint));
-    }
-    // Stands in only where a fault was noted.
-    said.unwrap_or_else(|| Origin::local(3_000))
-}
-
-fn upstream_ca(file: &Section<'_>, upstream: &Origin, folder: &Path) -> Option<PathBuf> {
-    let (node, path) = (file.node("upstream_ca")?, file.text("upstream_ca")?);
-    if !upstream.is_tls() {
-        let hint = "write `https://` there, or leave `upstream_ca` out".to_owned();
-        file.faults().at(node, "`upstream_ca` vouches for nobody: `upstream` is plain HTTP", Some(hint));
-    }
-    Some(folder.join(path))
-}
-
 fn calling_code(text: &str) -> Option<String> {
     let digits = text.trim_start_matches('+');
     let fits = (1..=3).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
     fits.then(|| digits.to_owned())
 }
 
-fn cookie_domain(file: &Section<'_>) -> Option<CookieDomain> {
+/// Which `Host` the upstream sees.
+pub(super) fn host(section: &Section<'_>) -> HostField {
+    value::word(section, "host", &[("keep", HostField::Keep), ("upstream", HostField::Upstream)]).unwrap_or_default()
+}
+
+/// How the domain of the site's cookies is changed.
+pub(super) fn cookie_domain(file: &Section<'_>) -> Option<CookieDomain> {
     file.node("cookie_domain")?;
     let section = file.section("cookie_domain");
     let (from, to) = (section.text("from"), section.text("to"));

@@ -19,10 +19,10 @@ use hyper::body::Incoming;
 use crate::inject;
 use crate::inject::GzipFault;
 use crate::inject::InjectBody;
+use crate::proxy::answer::UpstreamBody;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::connection::Wait;
 use crate::proxy::trailers;
-use crate::proxy::upstream::UpstreamBody;
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]

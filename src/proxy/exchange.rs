@@ -19,10 +19,10 @@ use crate::inject::PageData;
 use crate::inject::Plan;
 use crate::ledger::PageRecord;
 use crate::ledger::Record;
+use crate::proxy::answer::UpstreamBody;
 use crate::proxy::body::ProxyBody;
 use crate::proxy::shop::Asked;
 use crate::proxy::shop::Shop;
-use crate::proxy::upstream::UpstreamBody;
 use crate::seal::PageToken;
 use crate::verdict::Consent;
 

@@ -15,7 +15,6 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use crate::inject;
-use crate::proxy::HostField;
 use crate::proxy::Settings;
 use crate::proxy::body::ProxyBody;
 use crate::proxy::body::VisitorBody;
@@ -25,6 +24,7 @@ use crate::proxy::client::Client;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::exchange::Exchange;
 
+use crate::proxy::answer::UpstreamBody;
 use crate::proxy::framing;
 use crate::proxy::headers;
 use crate::proxy::headers::Found;
@@ -34,10 +34,10 @@ use crate::proxy::reply::Tally;
 use crate::proxy::rewrite;
 use crate::proxy::shop::Asked;
 use crate::proxy::shop::Shop;
+use crate::proxy::sites::Front;
+use crate::proxy::sites::Sites;
 use crate::proxy::tunnel;
 use crate::proxy::tunnel::Tunnel;
-use crate::proxy::upstream::Upstream;
-use crate::proxy::upstream::UpstreamBody;
 use crate::proxy::websocket;
 
 /// The room as one thread has it.
@@ -47,17 +47,17 @@ pub struct Proxy {
     shop: Arc<Shop>,
     bypass: Bypass,
     exempt: Exempt,
-    upstream: Upstream,
+    sites: Sites,
     tally: Tally,
 }
 
 impl Proxy {
     /// A room with a pool and counters of its own; everything else is shared between threads.
     pub fn new(settings: Arc<Settings>, shop: Arc<Shop>, bypass: Bypass) -> Self {
-        let upstream = Upstream::new(&settings, shop.metrics.upstream_connections.clone());
+        let sites = Sites::new(&settings, &shop.metrics.upstream_connections);
         let tally = Tally::new(&shop.metrics);
         let exempt = Exempt { paths: settings.exempt.clone(), ..Exempt::default() };
-        Self { settings, shop, bypass, exempt, upstream, tally }
+        Self { settings, shop, bypass, exempt, sites, tally }
     }
 
     /// The settings of the room.
@@ -83,13 +83,13 @@ impl Proxy {
         }
     }
 
-    /// Checks a request head and brings its target into origin form.
+    /// Checks a request head, that it is for a shop of ours, and brings its target into origin form.
     pub fn check(&self, head: &mut Parts) -> Result<(), Kind> {
         framing::check(head, self.settings.target_limit)?;
         if !head.headers.contains_key(header::HOST) {
             head.headers.insert(header::HOST, self.settings.upstream.field().clone());
         }
-        Ok(())
+        self.sites.of(head).map(drop)
     }
 
     /// The client behind a request.
@@ -115,6 +115,7 @@ impl Proxy {
         mut head: Parts,
         body: Incoming,
     ) -> Result<Response<ProxyBody>, Kind> {
+        let front = self.sites.of(&head)?;
         let client = self.client(connection, &head);
         let found = headers::scan(&head.headers);
         headers::strip_own(&mut head.headers, found);
@@ -123,12 +124,11 @@ impl Proxy {
         if let Some(declined) = declined {
             tunnel::decline(declined);
         }
-        let plain = visitor_side.is_some() || self.is_exempt(&head);
+        let plain = visitor_side.is_some() || self.is_exempt(front, &head);
         let exchange = if plain { None } else { Exchange::open(&self.shop, &mut head, self.asked(connection, &client, found)) };
-        let host = self.settings.rewrite_location.then(|| head.headers.get(header::HOST).cloned()).flatten();
-        let upstream_host = (self.settings.host == HostField::Upstream).then(|| self.settings.upstream.field());
+        let host = front.rewrite_location.then(|| head.headers.get(header::HOST).cloned()).flatten();
         let field = &self.settings.client_field;
-        headers::prepare_request(&mut head.headers, found, connection, &client, field, upstream_host);
+        headers::prepare_request(&mut head.headers, found, connection, &client, field, front.host());
         if let Some(ja4) = self.settings.ja4_field.as_ref().filter(|_| !connection.is_trusted()) {
             head.headers.remove(ja4);
         }
@@ -136,11 +136,11 @@ impl Proxy {
         let Settings { body_progress, first_byte, .. } = *self.settings;
         let body = VisitorBody::new(body, version, Arc::clone(connection), body_progress, first_byte);
         let response = match visitor_side {
-            Some(visitor_side) => self.tunnel(connection, head, body, visitor_side).await?,
-            None => self.upstream.send(Request::from_parts(head, body), connection).await?,
+            Some(visitor_side) => self.tunnel(front, connection, head, body, visitor_side).await?,
+            None => front.servers.send(Request::from_parts(head, body), connection).await?,
         };
         framing::check_answer(&response)?;
-        let mut response = self.prepared(response, &client, host.as_ref());
+        let mut response = prepared(response, front, &client, host.as_ref());
         let Some(exchange) = exchange else {
             if !plain {
                 inject::tell_apart(response.status(), response.headers_mut());
@@ -162,6 +162,7 @@ impl Proxy {
 
     async fn tunnel(
         &self,
+        front: &Front,
         connection: &Arc<ConnectionState>,
         mut head: Parts,
         body: VisitorBody,
@@ -170,31 +171,31 @@ impl Proxy {
         tunnel::mark(&mut head.headers);
         let Settings { first_byte, tunnel_idle: idle, .. } = *self.settings;
         let stream = websocket::is_extended(&head);
-        let tunnel = Tunnel { upstream: &self.upstream, visitor: connection, first_byte, idle, stream };
+        let tunnel = Tunnel { servers: &front.servers, visitor: connection, first_byte, idle, stream };
         tunnel.open(Request::from_parts(head, body), visitor_side).await
     }
 
-    fn is_exempt(&self, head: &Parts) -> bool {
+    fn is_exempt(&self, front: &Front, head: &Parts) -> bool {
         let path = head.uri.path();
         let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        self.exempt.holds(host, path) || self.bypass.holds(host, path)
+        self.exempt.holds(host, path) || front.exempt.holds(host, path) || self.bypass.holds(host, path)
     }
+}
 
-    fn prepared<B>(&self, mut response: Response<B>, client: &Client, host: Option<&HeaderValue>) -> Response<B> {
-        let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let headers = response.headers_mut();
-        headers::prepare_response(headers);
-        if switching {
-            tunnel::mark(headers);
-        }
-        if let Some(host) = host {
-            rewrite::location(headers, self.settings.upstream.authority(), client.scheme, host);
-        }
-        if let Some(domain) = &self.settings.cookie_domain {
-            rewrite::cookies(headers, domain);
-        }
-        // The version is the visitor's affair on this hop; the shop's says nothing about it.
-        *response.version_mut() = Version::HTTP_11;
-        response
+fn prepared<B>(mut response: Response<B>, front: &Front, client: &Client, host: Option<&HeaderValue>) -> Response<B> {
+    let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers::prepare_response(headers);
+    if switching {
+        tunnel::mark(headers);
     }
+    if let Some(host) = host {
+        front.rewrite(headers, |headers, authority| rewrite::location(headers, authority, client.scheme, host));
+    }
+    if let Some(domain) = &front.cookie_domain {
+        rewrite::cookies(headers, domain);
+    }
+    // The version is the visitor's affair on this hop; the shop's says nothing about it.
+    *response.version_mut() = Version::HTTP_11;
+    response
 }

@@ -21,6 +21,31 @@ pub(super) enum Failure {
     Lost(Kind),
 }
 
+/// Why a server gave no answer, and whether another may be asked.
+#[derive(Debug)]
+pub enum Missed {
+    /// The request was never sent, or is safe to repeat; here it is.
+    Unsent(Kind, Box<Request<VisitorBody>>),
+    /// It was sent, and the connection broke before there was an answer.
+    Unanswered(Kind),
+    /// It was sent, and what came is no use.
+    Lost(Kind),
+}
+
+impl Missed {
+    /// What the visitor is told where nobody else is asked.
+    pub fn kind(&self) -> Kind {
+        let (Self::Unsent(kind, _) | Self::Unanswered(kind) | Self::Lost(kind)) = self;
+        *kind
+    }
+}
+
+impl From<Kind> for Missed {
+    fn from(kind: Kind) -> Self {
+        Self::Lost(kind)
+    }
+}
+
 /// The same request once more, if it is safe and has no body.
 pub(super) fn repeated(request: &Request<VisitorBody>) -> Option<Request<VisitorBody>> {
     let safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) && request.body().is_end_stream();

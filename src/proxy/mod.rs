@@ -3,6 +3,7 @@
 //! One [`Proxy`] per thread. Must not know sockets of visitors, the collector, delivery or files of configuration.
 
 pub mod ahead;
+pub mod answer;
 pub mod body;
 pub mod bypass;
 pub mod client;
@@ -19,7 +20,9 @@ pub mod origin;
 pub mod reply;
 pub mod rewrite;
 mod seen;
+pub mod servers;
 pub mod shop;
+mod sites;
 mod told;
 mod trailers;
 pub mod trust;
@@ -27,6 +30,7 @@ pub mod tunnel;
 pub mod upstream;
 pub mod websocket;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -39,6 +43,7 @@ pub use crate::proxy::connection::ConnectionState;
 pub use crate::proxy::exchange::Exchange;
 pub use crate::proxy::handler::Proxy;
 pub use crate::proxy::origin::Origin;
+pub use crate::proxy::servers::Directory;
 pub use crate::proxy::shop::Shop;
 pub use crate::proxy::trust::Trust;
 
@@ -64,7 +69,7 @@ pub struct CookieDomain {
 /// What the room can be told.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The shop.
+    /// The shop, where it is one server; where there is a directory, the server that is meant where a request names no host.
     pub upstream: Origin,
     /// Whose word is taken for the shop's certificate; must be there where the shop is reached by TLS.
     pub trust: Option<Trust>,
@@ -76,6 +81,8 @@ pub struct Settings {
     pub rewrite_location: bool,
     /// Whether and how the domain of the shop's cookies is changed.
     pub cookie_domain: Option<CookieDomain>,
+    /// The shops and their servers, where one server with the five settings above would not say it all.
+    pub directory: Option<Arc<Directory>>,
     /// Peers whose `X-Forwarded-*` fields are believed. Empty: nobody's.
     pub trusted_proxies: Vec<IpNetwork>,
     /// The field in which they name the client.
@@ -111,6 +118,7 @@ impl Default for Settings {
             host: HostField::Keep,
             rewrite_location: false,
             cookie_domain: None,
+            directory: None,
             trusted_proxies: Vec::new(),
             client_field: AddressField::default(),
             ja4_field: None,

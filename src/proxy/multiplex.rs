@@ -38,6 +38,7 @@ use crate::proxy::connection::ConnectionState;
 use crate::proxy::connection::Wait;
 use crate::proxy::line::Line;
 use crate::proxy::loss::Failure;
+use crate::proxy::loss::Missed;
 use crate::proxy::loss::lost;
 use crate::proxy::reply::Kind;
 
@@ -183,7 +184,7 @@ impl Multiplex {
         visitor: &Arc<ConnectionState>,
         first_byte: Duration,
         connect: impl Fn() -> F,
-    ) -> Result<Sent, Kind>
+    ) -> Result<Sent, Missed>
     where
         F: Future<Output = Result<Line, Kind>>,
     {
@@ -191,22 +192,24 @@ impl Multiplex {
         let mut refused = None;
         for _ in 0..=LANES {
             let Some(request) = next.take() else { break };
-            let lane = match self.lane(&connect).await? {
-                Way::Lane(lane) => lane,
-                Way::Other(line) => return Ok(Sent::Other(Box::new((line, request)))),
+            let lane = match self.lane(&connect).await {
+                Ok(Way::Lane(lane)) => lane,
+                Ok(Way::Other(line)) => return Ok(Sent::Other(Box::new((line, request)))),
+                Err(kind) => return Err(Missed::Unsent(kind, Box::new(request))),
             };
             let (again, safe) = (bodiless(&request), is_safe(&request));
             let used = lane.used.get();
             match exchange(lane, request, visitor, first_byte).await {
                 Ok((response, guest)) => return Ok(Sent::Answered(response, guest)),
-                Err(Failure::Lost(kind)) => return Err(kind),
+                Err(Failure::Lost(kind)) => return Err(Missed::Lost(kind)),
                 Err(Failure::Unsent(unsent)) => next = Some(*unsent),
                 Err(Failure::Refused) => (next, refused) = (again, Some(Kind::Broken)),
                 Err(Failure::Unanswered(kind)) if used && safe => (next, refused) = (again, Some(kind)),
-                Err(Failure::Unanswered(kind)) => return Err(kind),
+                Err(Failure::Unanswered(kind)) => return Err(Missed::Unanswered(kind)),
             }
         }
-        Err(refused.unwrap_or(Kind::Broken))
+        let kind = refused.unwrap_or(Kind::Broken);
+        Err(next.map_or(Missed::Lost(kind), |request| Missed::Unsent(kind, Box::new(request))))
     }
 
     /// A connection with room; a new one where all are full and there may be more.

@@ -57,10 +57,13 @@ kinds! {
     ExpectationUnmet = "expectation_unmet", EXPECTATION_FAILED, "The request expects what is not known here.", true;
     FieldsTooLarge = "fields_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The request says too much of itself.", true;
     TargetTooLong = "target_too_long", URI_TOO_LONG, "The address is too long.", true;
+    UnknownHost = "unknown_host", MISDIRECTED_REQUEST, "There is no shop of this name here.", false;
     Unreachable = "unreachable", BAD_GATEWAY, "The shop cannot be reached at the moment.", false;
     Distrusted = "distrusted", BAD_GATEWAY, "The shop cannot be reached safely at the moment.", false;
     Broken = "broken", BAD_GATEWAY, "The shop gave no proper answer.", false;
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "The shop is busy. Please try again in a moment.", true;
+    QueueFull = "queue_full", SERVICE_UNAVAILABLE, "The shop is busy. Please try again in a moment.", false;
+    QueueLate = "queue_late", SERVICE_UNAVAILABLE, "The shop is busy. Please try again in a moment.", false;
     Silent = "silent", GATEWAY_TIMEOUT, "The shop did not answer in time.", false;
 }
 
@@ -77,7 +80,7 @@ pub fn answer(kind: Kind, without_body: bool) -> Response<ProxyBody> {
     if kind.closes() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    if kind == Kind::Overloaded {
+    if kind.status() == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }
     if matches!(kind, Kind::MethodRefused | Kind::TunnelRefused) {

@@ -21,11 +21,13 @@ use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
+use crate::proxy::answer::UpstreamBody;
 use crate::proxy::body::VisitorBody;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::reply::Kind;
-use crate::proxy::upstream::Upstream;
-use crate::proxy::upstream::UpstreamBody;
+use crate::proxy::servers::Entrance;
+use crate::proxy::servers::Place;
+use crate::proxy::servers::Servers;
 use crate::proxy::websocket;
 use crate::proxy::websocket::Handshake;
 
@@ -80,7 +82,7 @@ pub fn decline(visitor_side: OnUpgrade) {
 #[derive(Debug)]
 pub struct Tunnel<'a> {
     /// The way to the shop.
-    pub upstream: &'a Upstream,
+    pub servers: &'a Servers,
     /// The visitor's connection.
     pub visitor: &'a Arc<ConnectionState>,
     /// How long the shop may take to answer.
@@ -95,7 +97,11 @@ impl Tunnel<'_> {
     /// Forwards the upgrade over a connection of its own. `visitor_side` becomes the tunnel's visitor end after a 101.
     pub async fn open(self, mut request: Request<VisitorBody>, visitor_side: OnUpgrade) -> Result<Response<UpstreamBody>, Kind> {
         let handshake = if self.stream { Some(Handshake::begin(request.headers_mut())?) } else { None };
-        let (mut sender, line, _) = self.upstream.open().await?;
+        let Entrance { upstream, opened, host, place } = self.servers.open().await?;
+        let (mut sender, line, _) = opened;
+        if let Some(host) = host {
+            request.headers_mut().insert(header::HOST, host);
+        }
         // The connection outlives the request, so it runs by itself; its end is seen by whoever holds its other end.
         tokio::task::spawn_local(line.with_upgrades());
         let answered = timeout(self.first_byte, sender.send_request(request)).await.map_err(|_| Kind::Silent)?;
@@ -107,19 +113,22 @@ impl Tunnel<'_> {
             let shop_side = hyper::upgrade::on(&mut response);
             handshake.map_or(Ok(()), |handshake| handshake.end(&mut response))?;
             self.visitor.tunnel();
-            tokio::task::spawn_local(run(visitor_side, shop_side, self.idle, Arc::clone(self.visitor)));
-        } else if let Some(handshake) = handshake {
+            let held = (Arc::clone(self.visitor), place);
+            tokio::task::spawn_local(run(visitor_side, shop_side, self.idle, held));
+            return Ok(response.map(|incoming| upstream.body(incoming, None, self.visitor)));
+        }
+        if let Some(handshake) = handshake {
             handshake.end(&mut response)?;
         } else {
             decline(visitor_side);
         }
-        Ok(response.map(|incoming| self.upstream.body(incoming, None, self.visitor)))
+        Ok(response.map(|incoming| upstream.body(incoming, None, self.visitor).hold(place)))
     }
 }
 
-/// Carries bytes both ways until both sides have ended, one fails, or nothing has moved for too long. `_visitor` keeps
-/// the visitor counted as connected.
-async fn run(visitor_side: OnUpgrade, shop_side: OnUpgrade, idle: Duration, _visitor: Arc<ConnectionState>) {
+/// Carries bytes both ways until both sides have ended, one fails, or nothing has moved for too long. `_held` keeps
+/// the visitor counted as connected, and its place at the server.
+async fn run(visitor_side: OnUpgrade, shop_side: OnUpgrade, idle: Duration, _held: (Arc<ConnectionState>, Option<Place>)) {
     let Ok(Ok((visitor, shop))) = timeout(idle, async { tokio::try_join!(visitor_side, shop_side) }).await else { return };
     let (visitor_read, visitor_write) = tokio::io::split(TokioIo::new(visitor));
     let (shop_read, shop_write) = tokio::io::split(TokioIo::new(shop));

@@ -19,12 +19,8 @@ use std::task::Poll;
 use std::task::Waker;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Request;
 use http::Response;
-use http_body::Body;
-use http_body::Frame;
-use http_body::SizeHint;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -35,14 +31,14 @@ use tokio::time::timeout;
 use crate::proxy::Settings;
 use crate::proxy::ahead::Count;
 use crate::proxy::ahead::Counted;
-use crate::proxy::body::BodyError;
+use crate::proxy::answer::UpstreamBody;
 use crate::proxy::body::VisitorBody;
-use crate::proxy::body::passed;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::connection::Wait;
 use crate::proxy::line;
 use crate::proxy::line::Line;
 use crate::proxy::loss::Failure;
+use crate::proxy::loss::Missed;
 use crate::proxy::loss::lost;
 use crate::proxy::loss::repeated;
 use crate::proxy::multiplex;
@@ -58,7 +54,7 @@ const TOLD_EVERY: Duration = Duration::from_mins(1);
 
 type Wire = http1::Connection<TokioIo<Counted<Line>>, VisitorBody>;
 /// A connection that nothing has been sent over.
-type Opened = (http1::SendRequest<VisitorBody>, Wire, Count);
+pub(super) type Opened = (http1::SendRequest<VisitorBody>, Wire, Count);
 
 /// How long a shop that chose HTTP/1.1 is not asked again.
 const ASKED_EVERY: Duration = Duration::from_mins(1);
@@ -81,6 +77,11 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
+    /// Does what is to be done on the connection; tells whether it has ended.
+    pub(super) fn has_ended(&mut self, context: &mut Context<'_>) -> bool {
+        Pin::new(&mut self.line).poll(context).is_ready()
+    }
+
     /// Whether the connection is as new: still open, nothing unread, nothing unsent.
     fn is_as_new(&mut self) -> bool {
         // Nothing is to be woken by an unused connection; its end is seen when it is looked at next.
@@ -139,12 +140,12 @@ impl Upstream {
         }))
     }
 
-    /// Sends a request in origin form and waits for the head of its answer.
+    /// Sends a request in origin form and waits for the head of its answer. A request that was not sent comes back.
     pub async fn send(
         &self,
         mut request: Request<VisitorBody>,
         visitor: &Arc<ConnectionState>,
-    ) -> Result<Response<UpstreamBody>, Kind> {
+    ) -> Result<Response<UpstreamBody>, Missed> {
         if let Some(multiplex) = self.multiplex() {
             // Boxed, so that a request over HTTP/1.1 is no larger for it.
             return Box::pin(self.stream(multiplex, request, visitor)).await;
@@ -153,13 +154,16 @@ impl Upstream {
             let again = repeated(&request);
             match self.exchange(link, request, visitor).await {
                 Ok(response) => return Ok(response),
-                Err(Failure::Lost(kind)) => return Err(kind),
+                Err(Failure::Lost(kind)) => return Err(Missed::Lost(kind)),
                 Err(Failure::Unsent(unsent)) => request = *unsent,
-                Err(Failure::Unanswered(kind)) => request = again.ok_or(kind)?,
-                Err(Failure::Refused) => return Err(Kind::Broken),
+                Err(Failure::Unanswered(kind)) => request = again.ok_or(Missed::Lost(kind))?,
+                Err(Failure::Refused) => return Err(Missed::Lost(Kind::Broken)),
             }
         }
-        self.fresh(self.open().await?, request, visitor).await
+        match self.open().await {
+            Ok(opened) => self.fresh(opened, request, visitor).await,
+            Err(kind) => Err(Missed::Unsent(kind, Box::new(request))),
+        }
     }
 
     /// Sends a request over a connection that nothing has been sent over.
@@ -168,11 +172,13 @@ impl Upstream {
         (sender, line, count): Opened,
         request: Request<VisitorBody>,
         visitor: &Arc<ConnectionState>,
-    ) -> Result<Response<UpstreamBody>, Kind> {
+    ) -> Result<Response<UpstreamBody>, Missed> {
         let fresh = Box::new(Link { sender, line, count, unused_since: Instant::now() });
         self.exchange(fresh, request, visitor).await.map_err(|failure| match failure {
-            Failure::Lost(kind) | Failure::Unanswered(kind) => kind,
-            Failure::Unsent(_) | Failure::Refused => Kind::Broken,
+            Failure::Lost(kind) => Missed::Lost(kind),
+            Failure::Unanswered(kind) => Missed::Unanswered(kind),
+            Failure::Unsent(request) => Missed::Unsent(Kind::Broken, request),
+            Failure::Refused => Missed::Lost(Kind::Broken),
         })
     }
 
@@ -188,22 +194,33 @@ impl Upstream {
         multiplex: &Multiplex,
         mut request: Request<VisitorBody>,
         visitor: &Arc<ConnectionState>,
-    ) -> Result<Response<UpstreamBody>, Kind> {
+    ) -> Result<Response<UpstreamBody>, Missed> {
         multiplex::absolute(&mut request, self.0.origin.is_tls())?;
         let connect = || self.connect(self.0.trust_http2.as_ref());
-        match multiplex.send(request, visitor, self.0.first_byte, connect).await? {
-            Sent::Answered(response, guest) => Ok(response.map(|incoming| self.body_of(incoming, None, Some(guest), visitor))),
-            Sent::Other(other) => {
+        match multiplex.send(request, visitor, self.0.first_byte, connect).await {
+            Ok(Sent::Answered(response, guest)) => {
+                Ok(response.map(|incoming| self.body_of(incoming, None, Some(guest), visitor)))
+            }
+            Ok(Sent::Other(other)) => {
                 let (line, mut request) = *other;
                 self.0.declined.set(Some(Instant::now()));
                 multiplex::relative(&mut request)?;
-                self.fresh(self.begin(line).await?, request, visitor).await
+                match self.begin(line).await {
+                    Ok(opened) => self.fresh(opened, request, visitor).await,
+                    Err(kind) => Err(Missed::Unsent(kind, Box::new(request))),
+                }
             }
+            Err(Missed::Unsent(kind, mut request)) => {
+                // Another server may speak otherwise.
+                multiplex::relative(&mut request)?;
+                Err(Missed::Unsent(kind, request))
+            }
+            Err(missed) => Err(missed),
         }
     }
 
     /// Opens a connection of HTTP/1.1 that belongs to no pool.
-    pub async fn open(&self) -> Result<Opened, Kind> {
+    pub(super) async fn open(&self) -> Result<Opened, Kind> {
         let line = self.connect(self.0.trust.as_ref()).await?;
         self.begin(line).await
     }
@@ -265,7 +282,13 @@ impl Upstream {
         None
     }
 
-    fn give_back(&self, mut link: Box<Link>) {
+    /// How long an answer may stand still.
+    pub(super) fn body_progress(&self) -> Duration {
+        self.0.body_progress
+    }
+
+    /// Takes back a connection whose answer is complete.
+    pub(super) fn give_back(&self, mut link: Box<Link>) {
         if !link.is_as_new() {
             return;
         }
@@ -288,7 +311,7 @@ impl Upstream {
         let mut answer = pin!(link.sender.try_send_request(request));
         let mut link = Some(link);
         let answered = std::future::poll_fn(|context| {
-            if link.as_mut().is_some_and(|link| Pin::new(&mut link.line).poll(context).is_ready()) {
+            if link.as_mut().is_some_and(|link| link.has_ended(context)) {
                 // Its end lets go of a request that is still queued, and of bytes of an answer that came whole.
                 link = None;
             }
@@ -326,92 +349,6 @@ impl Upstream {
         guest: Option<Guest>,
         visitor: &Arc<ConnectionState>,
     ) -> UpstreamBody {
-        let (home, visitor) = (self.clone(), Arc::clone(visitor));
-        let mut body = UpstreamBody { incoming, link, guest, home, visitor, failed: None };
-        if body.incoming.is_end_stream() {
-            body.finish();
-        }
-        body
-    }
-}
-
-/// The shop's answer as it comes. It drives the connection it comes over and gives it back when it is complete.
-#[derive(Debug)]
-pub struct UpstreamBody {
-    incoming: Incoming,
-    link: Option<Box<Link>>,
-    guest: Option<Guest>,
-    home: Upstream,
-    visitor: Arc<ConnectionState>,
-    failed: Option<BodyError>,
-}
-
-impl UpstreamBody {
-    /// Tells of a failure at the next poll only: what came before it is written out first, so that the visitor
-    /// gets what the shop sent and sees where it was cut.
-    fn fail(&mut self, error: BodyError, context: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        (self.link, self.guest) = (None, None);
-        self.failed = Some(error);
-        context.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    fn finish(&mut self) {
-        self.visitor.end(Wait::Answer);
-        self.guest = None;
-        if let Some(link) = self.link.take() {
-            self.home.give_back(link);
-        }
-    }
-}
-
-impl Drop for UpstreamBody {
-    fn drop(&mut self) {
-        self.visitor.end(Wait::Answer);
-    }
-}
-
-impl Body for UpstreamBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        if let Some(error) = this.failed.take() {
-            return Poll::Ready(Some(Err(error)));
-        }
-        if this.link.as_mut().is_some_and(|link| Pin::new(&mut link.line).poll(context).is_ready()) {
-            this.link = None;
-        }
-        match Pin::new(&mut this.incoming).poll_frame(context) {
-            Poll::Ready(frame) => match passed(frame, this.guest.is_some().then_some(&this.incoming)) {
-                Some(Ok(frame)) => {
-                    this.visitor.end(Wait::Answer);
-                    this.guest.iter().for_each(Guest::moved);
-                    if this.incoming.is_end_stream() {
-                        this.finish();
-                    }
-                    Poll::Ready(Some(Ok(frame)))
-                }
-                Some(Err(error)) => this.fail(error, context),
-                None => {
-                    this.finish();
-                    Poll::Ready(None)
-                }
-            },
-            Poll::Pending if this.visitor.is_over(Wait::Answer) => this.fail(BodyError::Stalled, context),
-            Poll::Pending => {
-                this.visitor.begin(Wait::Answer, this.home.0.body_progress);
-                Poll::Pending
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        UpstreamBody::new(incoming, link, guest, self.clone(), Arc::clone(visitor))
     }
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 const FLOORS: &[(&str, u8, u8)] = &[
     ("clock", 0, 0),
     ("fault", 0, 0),
+    ("hosts", 0, 0),
     ("telemetry", 0, 0),
     ("lists", 0, 1),
     ("yaml", 0, 1),

@@ -19,6 +19,7 @@ mod licences;
 mod proxy;
 mod robust;
 mod rules;
+mod servers;
 mod shown;
 mod spool;
 mod streams;

@@ -9,9 +9,17 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
+use clicksieve::clock::Clock;
+use clicksieve::proxy::Directory;
+use clicksieve::proxy::HostField;
 use clicksieve::proxy::Origin;
 use clicksieve::proxy::Trust;
+use clicksieve::proxy::servers::Group;
+use clicksieve::proxy::servers::Health;
+use clicksieve::proxy::servers::Server;
+use clicksieve::proxy::servers::Site as Shop;
 use clicksieve::server::tls::certificates::Files;
+use clicksieve::telemetry::Metrics;
 use rustls::ServerConfig;
 use rustls::ServerConnection;
 use rustls::StreamOwned;
@@ -20,6 +28,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::door::Authority;
+use crate::door::until;
 use crate::harness::PATIENCE;
 use crate::harness::front::Front;
 use crate::harness::site::Site;
@@ -122,6 +131,47 @@ fn a_shop_by_https_is_never_asked_in_the_open() {
         assert_eq!(Visitor::connect(front.address).get("/").status, 502);
     }
     assert!(plain.heads().is_empty());
+}
+
+#[test]
+fn each_of_several_servers_is_believed_by_its_own_name_and_a_false_one_is_left_out() {
+    let authority = Authority::new();
+    let named = SafeSite::start(&authority.issues("named", &["localhost"]), OK);
+    let numbered = SafeSite::start(&authority.issues("numbered", &["127.0.0.1"]), OK);
+    let elsewhere = SafeSite::start(&authority.issues("elsewhere", &["elsewhere.example"]), OK);
+    let places = [
+        format!("https://localhost:{}", named.address.port()),
+        format!("https://{}", numbered.address),
+        format!("https://{}", elsewhere.address),
+    ];
+    let servers = places.iter().map(|place| Server::of(Origin::parse(place).unwrap())).collect();
+    let health = Health { every: std::time::Duration::from_millis(10), ..Health::of("/".to_owned()) };
+    let shop = Shop {
+        hosts: Vec::new(),
+        group: Group { health: Some(health), ..Group::of(servers) },
+        trust: Some(Trust::of_file(&authority.path("ca.pem")).unwrap()),
+        host: HostField::Keep,
+        rewrite_location: false,
+        cookie_domain: None,
+        exempt: Vec::new(),
+    };
+    let directory = Arc::new(Directory::new(vec![shop], &Metrics::default(), &Clock::system()));
+    let shared = Arc::clone(&directory);
+    let front = Front::with(Site::nobody(), |_, proxy| proxy.directory = Some(shared));
+    let mut visitor = Visitor::connect(front.address);
+    for _ in 0..9 {
+        assert_eq!(visitor.get("/").text(), "ok");
+        assert_eq!(visitor.ask("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n").text(), "ok");
+    }
+    assert_eq!(elsewhere.requests.load(Ordering::SeqCst), 0);
+    assert_eq!(named.names.lock().unwrap()[0].as_deref(), Some("localhost"));
+    assert_eq!(numbered.names.lock().unwrap()[0], None, "an address is no name to be shown (RFC 6066 section 3)");
+    let state = |number: usize| directory.report()[number].seen.clone().unwrap().state;
+    assert_eq!([state(0), state(1), state(2)], ["in", "in", "resting"]);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.spawn(directory.watch());
+    until(|| state(2) == "down");
+    assert_eq!((state(0), state(1), elsewhere.requests.load(Ordering::SeqCst)), ("in", "in", 0));
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod kill;
 mod pages;
 pub(crate) mod process;
 pub(crate) mod seen;
+mod shops;
 mod start;
 
 pub(crate) use crate::whole::given::ADMIN;
