@@ -17,6 +17,7 @@ mod far;
 #[path = "../it/harness/mod.rs"]
 #[expect(dead_code, reason = "shared with `tests/it`, which uses all of it")]
 mod harness;
+mod judges;
 mod log;
 mod scale;
 mod stop;
