@@ -35,10 +35,27 @@ impl Counters {
     }
 }
 
+/// A gauge by labels.
+#[derive(Clone, Debug, Default)]
+pub struct Gauges(Family<Labels, Gauge>);
+
+impl Gauges {
+    /// The gauge of these labels.
+    pub fn with(&self, labels: &[(&'static str, &str)]) -> Gauge {
+        self.0.get_or_create_owned(&labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect())
+    }
+
+    /// Forgets all of them, before they are told anew.
+    pub fn clear(&self) {
+        self.0.clear();
+    }
+}
+
 macro_rules! metrics {
     (counters { $($counter:ident = $counter_name:literal: $counter_says:literal;)* }
      families { $($family:ident = $family_name:literal: $family_says:literal;)* }
-     gauges { $($gauge:ident = $gauge_name:literal: $gauge_says:literal;)* }) => {
+     gauges { $($gauge:ident = $gauge_name:literal: $gauge_says:literal;)* }
+     labelled { $($labelled:ident = $labelled_name:literal: $labelled_says:literal;)* }) => {
         /// All metrics of the process. Cloning shares them.
         #[derive(Clone, Debug)]
         pub struct Metrics {
@@ -46,6 +63,7 @@ macro_rules! metrics {
             $(#[doc = $counter_says] pub $counter: Counter,)*
             $(#[doc = $family_says] pub $family: Counters,)*
             $(#[doc = $gauge_says] pub $gauge: Gauge,)*
+            $(#[doc = $labelled_says] pub $labelled: Gauges,)*
         }
 
         impl Default for Metrics {
@@ -54,7 +72,8 @@ macro_rules! metrics {
                 $(let $counter = Counter::default(); registry.register($counter_name, $counter_says, $counter.clone());)*
                 $(let $family = Counters::default(); registry.register($family_name, $family_says, $family.0.clone());)*
                 $(let $gauge: Gauge = Gauge::default(); registry.register($gauge_name, $gauge_says, $gauge.clone());)*
-                Self { registry: Arc::new(registry), $($counter,)* $($family,)* $($gauge,)* }
+                $(let $labelled = Gauges::default(); registry.register($labelled_name, $labelled_says, $labelled.0.clone());)*
+                Self { registry: Arc::new(registry), $($counter,)* $($family,)* $($gauge,)* $($labelled,)* }
             }
         }
 
@@ -63,6 +82,7 @@ macro_rules! metrics {
             $((concat!($counter_name, "_total"), $counter_says),)*
             $((concat!($family_name, "_total"), $family_says),)*
             $(($gauge_name, $gauge_says),)*
+            $(($labelled_name, $labelled_says),)*
         ];
     };
 }
@@ -86,7 +106,8 @@ metrics! {
         refused_events = "clicksieve_events_refused": "Conversion events refused, by reason";
         graph_requests = "clicksieve_graph_requests": "Requests on the Graph-compatible listener, by edge and status";
         deliveries = "clicksieve_deliveries": "Events handed to a destination, by destination and outcome";
-        handshakes = "clicksieve_tls_handshakes": "TLS handshakes on the shop's listener, by outcome (full, resumed, failed, plain HTTP, slow)";
+        handshakes = "clicksieve_tls_handshakes": "TLS handshakes on the shop's listener, by outcome (full, resumed, failed, plain HTTP, slow, proof for an authority, no certificate yet)";
+        acme_orders = "clicksieve_acme_orders": "Certificates ordered from an authority, by outcome (issued, failed)";
         reloads = "clicksieve_reloads": "Reloads, by what was loaded and outcome";
     }
     gauges {
@@ -98,6 +119,9 @@ metrics! {
         log_lines_dropped = "clicksieve_log_lines_dropped": "Lines of the log that nobody took in time, since the start";
         records_unwritten = "clicksieve_records_unwritten": "Decision records that the disk refused, since the start";
         visits_unwritten = "clicksieve_visits_unwritten": "Changes of visits that the disk refused, since the start";
+    }
+    labelled {
+        certificate_expiry = "clicksieve_certificate_expiry_seconds": "When each certificate in force expires, in seconds since 1970, by its first name";
     }
 }
 

@@ -14,6 +14,7 @@ use axum::routing::get;
 use rcgen::BasicConstraints;
 use rcgen::CertificateParams;
 use rcgen::CertifiedIssuer;
+use rcgen::DnType;
 use rcgen::IsCa;
 use rcgen::KeyPair;
 use tokio::net::TcpListener;
@@ -30,6 +31,8 @@ const TLS: &str = "tls: { certificates: [{ certificate: shop.pem, key: shop.key 
 pub(crate) fn certify(folder: &std::path::Path, name: &str) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Under the same name as what it signs, OpenSSL would take that for self-signed.
+    params.distinguished_name.push(DnType::CommonName, "test authority");
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
