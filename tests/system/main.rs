@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, also in its helpers, and prints its figures"
 )]
 
+mod acme;
 mod caches;
 mod crash;
 mod disk;

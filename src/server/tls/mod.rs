@@ -77,6 +77,19 @@ impl Tls {
         Self { challenges: Some(challenges), ..self }
     }
 
+    /// The proofs that it gives, where certificates are fetched from an authority.
+    pub fn challenges(&self) -> Option<&Challenges> {
+        self.challenges.as_ref()
+    }
+
+    /// Says when each certificate that is in force expires.
+    pub fn tell_expiries(&self, metrics: &Metrics) {
+        metrics.certificate_expiry.clear();
+        for (name, until) in self.certificates.0.load().expiries() {
+            metrics.certificate_expiry.with(&[("name", name)]).set(*until);
+        }
+    }
+
     /// Serves other certificates from the next handshake on; connections that stand keep theirs.
     pub fn replace(&self, certificates: Certificates) {
         self.certificates.0.store(Arc::new(certificates));

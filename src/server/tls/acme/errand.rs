@@ -93,7 +93,9 @@ impl Errand {
             return Err(("the authority's certificate is over already; is the clock of this machine right?".to_owned(), None));
         }
         self.issued.inc();
-        (self.take)();
+        let take = Arc::clone(&self.take);
+        // It reads files, and may wait for a reload that is under way.
+        let _ = tokio::task::spawn_blocking(move || take()).await;
         tracing::info!(names = ?self.settings.domains, until = leaf.until.rfc3339(), "a certificate came from the authority");
         Ok(())
     }

@@ -92,8 +92,7 @@ async fn account(settings: &Settings, store: &Store, wire: &Wire) -> Result<Acco
     let outside = outside.transpose()?;
     let contact: Vec<&str> = settings.contact.as_deref().into_iter().collect();
     let asked = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
-    let (account, credentials) =
-        patiently!(builder().create(&asked, settings.directory.to_string(), outside.as_ref()))?;
+    let (account, credentials) = patiently!(builder().create(&asked, settings.directory.to_string(), outside.as_ref()))?;
     store.keep_account(&credentials).map_err(|error| Error::Other(error.into()))?;
     Ok(account)
 }

@@ -23,8 +23,9 @@ impl Store {
     /// In `acme/` of the state folder, by the directory's host and a digest of its whole address.
     pub fn new(state: &Path, directory: &Url) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, directory.as_str().as_bytes());
-        let short: String = digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        Self(state.join("acme").join(format!("{}-{short}", directory.host_str().unwrap_or_default())))
+        let short = digest.as_ref().first_chunk().map_or(0, |first| u32::from_be_bytes(*first));
+        // An address of IPv6 stands in brackets, which are no harm to a file's name.
+        Self(state.join("acme").join(format!("{}-{short:08x}", directory.host_str().unwrap_or_default())))
     }
 
     /// The newest certificate, if there is one; it lies in one file with its key, so that they always belong together.
