@@ -44,6 +44,11 @@ impl Gauges {
     pub fn with(&self, labels: &[(&'static str, &str)]) -> Gauge {
         self.0.get_or_create_owned(&labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect())
     }
+
+    /// Forgets all of them, before they are told anew.
+    pub fn clear(&self) {
+        self.0.clear();
+    }
 }
 
 macro_rules! metrics {
@@ -102,7 +107,8 @@ metrics! {
         refused_events = "clicksieve_events_refused": "Conversion events refused, by reason";
         graph_requests = "clicksieve_graph_requests": "Requests on the Graph-compatible listener, by edge and status";
         deliveries = "clicksieve_deliveries": "Events handed to a destination, by destination and outcome";
-        handshakes = "clicksieve_tls_handshakes": "TLS handshakes on the shop's listener, by outcome (full, resumed, failed, plain HTTP, slow)";
+        handshakes = "clicksieve_tls_handshakes": "TLS handshakes on the shop's listener, by outcome (full, resumed, failed, plain HTTP, slow, proof for an authority, no certificate yet)";
+        acme_orders = "clicksieve_acme_orders": "Certificates ordered from an authority, by outcome (issued, failed)";
         reloads = "clicksieve_reloads": "Reloads, by what was loaded and outcome";
     }
     gauges {
@@ -118,6 +124,7 @@ metrics! {
     }
     levels {
         upstream_up = "clicksieve_upstream_up": "Whether a server of the shop is given requests, by server";
+        certificate_expiry = "clicksieve_certificate_expiry_seconds": "When each certificate in force expires, in seconds since 1970, by its first name";
     }
 }
 

@@ -104,6 +104,12 @@ impl Reloader {
         done
     }
 
+    /// Takes the certificate that an authority has just issued.
+    pub(super) fn take_certificates(&self) {
+        let config = self.config.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.reload_certificates(&config, &mut Reloaded::default());
+    }
+
     /// Listeners need a restart, so a configuration that begins or ceases to name certificates changes nothing here.
     fn reload_certificates(&self, config: &Config, done: &mut Reloaded) {
         let Some(tls) = &self.tls else { return };
@@ -111,6 +117,7 @@ impl Reloader {
             Ok(Some(certificates)) => {
                 self.taken(done, "certificates", &format!("for {} names", certificates.names()));
                 tls.replace(certificates);
+                tls.tell_expiries(&self.metrics);
             }
             Ok(None) => {}
             Err(faults) => self.refused(done, "certificates", &faults),

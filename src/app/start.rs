@@ -30,6 +30,8 @@ use crate::delivery::Delivery;
 use crate::ledger::Filter;
 use crate::server;
 use crate::server::Door;
+use crate::server::tls::acme::Store;
+use crate::server::tls::acme::errand::Errand;
 use crate::telemetry::Metrics;
 use crate::verdict::Mode;
 
@@ -84,13 +86,14 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
         key: "listen",
         source,
     })?;
-    let redirect = redirect(config, &rooms.redirect, &ending)?;
+    let redirect = redirect(config, &engines, &rooms.redirect, &ending)?;
     let graph = server::serve(&rooms::graph_settings(config), &rooms.graph, &Metrics::default(), &ending)
         .map_err(|source| StartError::Listen { address: config.graph_listen, key: "graph.listen", source })?;
     let upstreams = InForce::default();
     upstreams.take(&rooms.directory, side.handle());
     let (clock, path) = (options.clock.clone(), options.config_path);
     let reloader = Arc::new(Reloader::new(config, path, &engines, rooms.bypass, metrics.clone(), clock));
+    let certificates = fetching(config, &engines, &reloader, &metrics, &options.clock);
     let ready = Arc::new(AtomicBool::new(true));
     let admin = Admin::new(
         admin::Settings { token: admin_token, hosts: config.admin_hosts.clone() },
@@ -113,6 +116,7 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
         side.spawn(sweep(engines.clone(), metrics.clone(), options.clock.clone(), ending.clone())),
         side.spawn(Arc::clone(&reloader).watch(ending.clone())),
     ];
+    errands.extend(certificates.map(|errand| side.spawn(errand.run(ending.clone()))));
     errands.push(side.spawn(deliver(rooms.delivery, ending)));
     let (shop_address, graph_address) = (shop.address(), graph.address());
     Ok(Running {
@@ -132,12 +136,29 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
 }
 
 /// The listener that sends plain HTTP to `https`, where one is wanted.
-fn redirect(config: &Config, door: &Door, ending: &watch::Receiver<bool>) -> Result<Option<server::Running>, StartError> {
+fn redirect(
+    config: &Config,
+    engines: &Engines,
+    door: &Door,
+    ending: &watch::Receiver<bool>,
+) -> Result<Option<server::Running>, StartError> {
     let Some(address) = config.tls.as_ref().and_then(|tls| tls.redirect) else { return Ok(None) };
-    let settings = server::Settings { address, cores: 1, hsts: None, ..rooms::shop_settings(config) };
+    let challenges = engines.tls.as_ref().and_then(|tls| tls.challenges().cloned());
+    let settings = server::Settings { address, cores: 1, hsts: None, challenges, ..rooms::shop_settings(config) };
     // Its connections are not the shop's, so they are counted apart from the shop's.
     let running = server::serve(&settings, door, &Metrics::default(), ending);
     running.map(Some).map_err(|source| StartError::Listen { address, key: "tls.redirect", source })
+}
+
+/// What fetches certificates from an authority, where that is wanted; says when those in force expire.
+fn fetching(config: &Config, engines: &Engines, reloader: &Arc<Reloader>, metrics: &Metrics, clock: &Clock) -> Option<Errand> {
+    let tls = engines.tls.as_ref()?;
+    tls.tell_expiries(metrics);
+    let settings = config.tls.as_ref()?.acme.clone()?;
+    let store = Store::new(&config.state, &settings.directory);
+    let reloader = Arc::clone(reloader);
+    let take = Arc::new(move || reloader.take_certificates());
+    Some(Errand::new(settings, store, tls.challenges()?.clone(), take, clock.clone(), metrics))
 }
 
 fn side_runtime() -> Result<Runtime, StartError> {

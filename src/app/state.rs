@@ -25,6 +25,8 @@ use crate::proxy::servers::Group;
 use crate::rules::Policy;
 use crate::seal::Keys;
 use crate::server::Tls;
+use crate::server::tls::acme::Challenges;
+use crate::server::tls::acme::Store;
 use crate::server::tls::certificates::Certificates;
 use crate::spool;
 use crate::spool::Spool;
@@ -66,7 +68,7 @@ impl Engines {
                 return Err(StartError::Faults(policy.err().into_iter().chain(knowledge.err()).chain(files).flatten().collect()));
             }
         };
-        let tls = certificates.map(Tls::new).transpose().map_err(|error| StartError::State {
+        let tls = tls(config, certificates).map_err(|error| StartError::State {
             what: "TLS".to_owned(),
             reason: error.to_string(),
             hint: "the system may be out of random numbers".to_owned(),
@@ -126,11 +128,25 @@ pub(super) fn policy(config: &Config) -> Result<Policy, Vec<Fault>> {
 /// The certificates a configuration names, if it names any; what is doubtful about them is logged.
 pub(super) fn certificates(config: &Config, now: UnixMillis) -> Result<Option<Certificates>, Vec<Fault>> {
     let Some(tls) = &config.tls else { return Ok(None) };
-    let certificates = Certificates::load(&tls.certificates, now)?;
+    let mut certificates = Certificates::load(&tls.certificates, now)?;
+    // Of an authority's that is damaged nobody but us is to blame; a new one is ordered.
+    if let Some(pair) = tls.acme.as_ref().and_then(|acme| Store::new(&config.state, &acme.directory).pair()) {
+        for fault in certificates.join(&pair, now).err().into_iter().flatten() {
+            tracing::warn!(%fault, "the authority's certificate is not used");
+        }
+    }
     for fault in certificates.warnings() {
         tracing::warn!(%fault, "certificate");
     }
     Ok(Some(certificates))
+}
+
+/// TLS over these certificates, giving proofs to an authority where they are fetched from one.
+fn tls(config: &Config, certificates: Option<Certificates>) -> Result<Option<Tls>, rustls::Error> {
+    let Some(tls) = certificates.map(Tls::new).transpose()? else { return Ok(None) };
+    let Some(acme) = config.tls.as_ref().and_then(|tls| tls.acme.as_ref()) else { return Ok(Some(tls)) };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(Some(tls.proving(Challenges::new(&acme.domains, &provider)?)))
 }
 
 /// Whom servers reached by TLS are believed; all faults at once.

@@ -1,6 +1,7 @@
 //! The operator's file -> settings. The only reader of `clicksieve.yaml`; reports every fault of the file at once, with
 //! its place. Secrets come from the environment or from files of their own, never from the text itself.
 
+mod acme;
 mod fronts;
 mod read;
 mod secret;
@@ -25,6 +26,7 @@ use crate::proxy::CookieDomain;
 use crate::proxy::HostField;
 use crate::proxy::Origin;
 use crate::proxy::servers::Group;
+use crate::server::tls::acme::Settings as Acme;
 use crate::server::tls::certificates::Files;
 use crate::verdict::Mode;
 
@@ -122,6 +124,8 @@ pub struct Site {
 pub struct Tls {
     /// Where certificates and keys are; the first is for clients that name no host or an unknown one.
     pub certificates: Vec<Files>,
+    /// Certificates that are fetched from an authority.
+    pub acme: Option<Acme>,
     /// A listener that sends plain HTTP to `https`.
     pub redirect: Option<SocketAddr>,
     /// For how long browsers are told to ask by `https` only.

@@ -15,6 +15,7 @@ use crate::config::Environment;
 use crate::config::Limits;
 use crate::config::Records;
 use crate::config::Tls;
+use crate::config::acme;
 use crate::config::fronts;
 use crate::config::secret::Secrets;
 use crate::config::sites;
@@ -173,13 +174,14 @@ fn tls(file: &Section<'_>, folder: &Path) -> Option<Tls> {
     let section = file.section("tls");
     let certificates: Vec<Files> =
         section.list("certificates").iter().filter_map(|item| certificate(item, &section, folder)).collect();
-    if section.list("certificates").is_empty() {
-        let hint = "certificates: [{ certificate: fullchain.pem, key: privkey.pem }]".to_owned();
+    if section.list("certificates").is_empty() && section.node("acme").is_none() {
+        let hint = "certificates: [{ certificate: fullchain.pem, key: privkey.pem }], or `acme` to have one fetched".to_owned();
         section.faults().at(node, "`tls` has no certificate", Some(hint));
     }
     let (redirect, hsts) = (value::listener(&section, "redirect"), section.duration("hsts"));
+    let acme = acme::acme(&section, redirect.is_some(), folder);
     section.finish();
-    Some(Tls { certificates, redirect, hsts })
+    Some(Tls { certificates, acme, redirect, hsts })
 }
 
 fn certificate(item: &Node, above: &Section<'_>, folder: &Path) -> Option<Files> {

@@ -138,7 +138,7 @@ impl Post {
         let mut stopped = pin!(stop.wait_for(|stop| *stop));
         let grace = self.settings.grace;
         let thread = Rc::new(Thread {
-            room: Rc::new(Room::new(self.door.clone(), self.settings.event_body)),
+            room: Rc::new(Room::new(self.door.clone(), self.settings.event_body).proving(self.settings.challenges.clone())),
             here: Admission::new(usize::MAX, usize::MAX, prometheus_client::metrics::gauge::Gauge::default()),
             scratch: scratch(self.settings.head_limit),
             post: self,

@@ -40,6 +40,8 @@ pub struct Settings {
     pub per_address: usize,
     /// TLS; `None` for plain HTTP.
     pub tls: Option<Tls>,
+    /// Proofs for an authority that this plain listener gives (RFC 8555 section 8.3).
+    pub challenges: Option<tls::acme::Challenges>,
     /// How long a TLS handshake may take. 10 s: three round trips of the slowest phone with one segment lost.
     pub handshake: Duration,
     /// `Strict-Transport-Security` (RFC 6797) for what is answered over TLS, where the shop says none.
@@ -75,6 +77,7 @@ impl Default for Settings {
             connections: 10_000,
             per_address: 1_024,
             tls: None,
+            challenges: None,
             handshake: Duration::from_secs(10),
             hsts: None,
             head: Duration::from_secs(30),

@@ -36,6 +36,7 @@ use crate::proxy::Shop;
 use crate::proxy::reply;
 use crate::proxy::reply::Kind;
 use crate::proxy::websocket;
+use crate::server::tls::acme::Challenges;
 
 /// An answer on its way.
 pub type Answering = Pin<Box<dyn Future<Output = Response<Full<Bytes>>>>>;
@@ -127,6 +128,7 @@ pub struct Room {
     door: Door,
     proxy: Option<Proxy>,
     event_body: Duration,
+    challenges: Option<Challenges>,
 }
 
 impl fmt::Debug for Room {
@@ -144,7 +146,13 @@ impl Room {
             }
             Door::Graph(_) => None,
         };
-        Self { door, proxy, event_body }
+        Self { door, proxy, event_body, challenges: None }
+    }
+
+    /// The same, giving proofs to an authority on the listener that sends to `https`.
+    #[must_use]
+    pub fn proving(self, challenges: Option<Challenges>) -> Self {
+        Self { challenges, ..self }
     }
 
     /// The door that leads here.
@@ -161,7 +169,7 @@ impl Room {
                 let body = timeout(self.event_body, swallowed(body, graph.body_limit)).await.unwrap_or(Body::Stalled);
                 (graph.graph)(head, body).await.map(ProxyBody::Full)
             }
-            (Door::Redirect(_), Some(proxy)) => redirect(proxy, connection, head, body).await,
+            (Door::Redirect(_), Some(proxy)) => self.redirect(proxy, connection, head, body).await,
             (Door::Shop(_) | Door::Redirect(_), None) => reply::answer(Kind::NotFound, head.method == Method::HEAD),
         }
     }
@@ -208,32 +216,42 @@ impl Room {
             Err(_) => Err(Kind::BodyStalled),
         }
     }
+
+    /// Sends a request to the same address by `https`, on the port that goes without saying. By 308 and not 301, so that a
+    /// form or an event that is posted stays a post (RFC 9110 section 15.4.9); path and query, and so click ids, stay as
+    /// they are.
+    async fn redirect(
+        &self,
+        proxy: &Proxy,
+        connection: &Arc<ConnectionState>,
+        mut head: Parts,
+        body: Incoming,
+    ) -> Response<ProxyBody> {
+        let without_body = head.method == Method::HEAD;
+        if let Err(kind) = proxy.check(&mut head) {
+            return proxy.refuse(kind, without_body);
+        }
+        if let Some(token) = head.uri.path().strip_prefix(CHALLENGES) {
+            return match self.challenges.as_ref().and_then(|challenges| challenges.answer(token)) {
+                Some(answer) => proxy.counted(Response::new(ProxyBody::Full(Full::from(answer)))),
+                // Somebody else's, as the shop's own client's.
+                None => proxy.serve(connection, head, body).await,
+            };
+        }
+        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let name = if host.ends_with(']') { host } else { host.rsplit_once(':').map_or(host, |(name, _)| name) };
+        let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let address = format!("https://{name}{}", if target == "*" { "/" } else { target });
+        let Ok(address) = HeaderValue::from_str(&address) else { return proxy.refuse(Kind::BadRequest, without_body) };
+        let mut response = Response::new(ProxyBody::Empty);
+        *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+        response.headers_mut().insert(header::LOCATION, address);
+        proxy.counted(response)
+    }
 }
 
 /// Where authorities look for their proofs (RFC 8555 section 8.3); they ask by plain HTTP.
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
-
-/// Sends a request to the same address by `https`, on the port that goes without saying. By 308 and not 301, so that a
-/// form or an event that is posted stays a post (RFC 9110 section 15.4.9); path and query, and so click ids, stay as
-/// they are.
-async fn redirect(proxy: &Proxy, connection: &Arc<ConnectionState>, mut head: Parts, body: Incoming) -> Response<ProxyBody> {
-    let without_body = head.method == Method::HEAD;
-    if let Err(kind) = proxy.check(&mut head) {
-        return proxy.refuse(kind, without_body);
-    }
-    if head.uri.path().starts_with(CHALLENGES) {
-        return proxy.serve(connection, head, body).await;
-    }
-    let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = if host.ends_with(']') { host } else { host.rsplit_once(':').map_or(host, |(name, _)| name) };
-    let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let address = format!("https://{name}{}", if target == "*" { "/" } else { target });
-    let Ok(address) = HeaderValue::from_str(&address) else { return proxy.refuse(Kind::BadRequest, without_body) };
-    let mut response = Response::new(ProxyBody::Empty);
-    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
-    response.headers_mut().insert(header::LOCATION, address);
-    proxy.counted(response)
-}
 
 /// How many times the limit is read and dropped before a body is left unread.
 const SWALLOWED: usize = 4;

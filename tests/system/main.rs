@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, also in its helpers, and prints its figures"
 )]
 
+mod acme;
 mod caches;
 mod crash;
 mod disk;
@@ -17,6 +18,7 @@ mod far;
 #[path = "../it/harness/mod.rs"]
 #[expect(dead_code, reason = "shared with `tests/it`, which uses all of it")]
 mod harness;
+mod judges;
 mod log;
 mod scale;
 mod stop;

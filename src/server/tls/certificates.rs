@@ -32,30 +32,49 @@ pub struct Files {
 #[derive(Debug)]
 pub struct Certificates {
     names: FxHashMap<String, Vec<Arc<CertifiedKey>>>,
-    first: Arc<CertifiedKey>,
+    /// For clients that name no host or an unknown one.
+    first: Option<Arc<CertifiedKey>>,
     warnings: Vec<Fault>,
+    expiries: Vec<(String, i64)>,
 }
 
 impl Certificates {
     /// Reads all files; all their faults at once.
     pub fn load(files: &[Files], now: UnixMillis) -> Result<Self, Vec<Fault>> {
-        let (mut names, mut all) = (FxHashMap::<String, Vec<_>>::default(), Vec::new());
-        let (mut warnings, mut faults) = (Vec::new(), Vec::new());
-        for pair in files {
-            match one(pair, now, &mut warnings) {
-                Ok((own, key)) => {
-                    for name in own {
-                        names.entry(name).or_default().push(Arc::clone(&key));
-                    }
-                    all.push(key);
-                }
-                Err(found) => faults.extend(found),
-            }
+        let mut whole = Self { names: FxHashMap::default(), first: None, warnings: Vec::new(), expiries: Vec::new() };
+        let faults: Vec<Fault> = files.iter().filter_map(|pair| whole.join(pair, now).err()).flatten().collect();
+        if faults.is_empty() { Ok(whole) } else { Err(faults) }
+    }
+
+    /// Takes one more; those that came before win for their names.
+    pub fn join(&mut self, pair: &Files, now: UnixMillis) -> Result<(), Vec<Fault>> {
+        let (own, until, key) = one(pair, now, &mut self.warnings)?;
+        self.expiries.push((own.first().cloned().unwrap_or_default(), until));
+        for name in own {
+            self.names.entry(name).or_default().push(Arc::clone(&key));
         }
-        match all.into_iter().next() {
-            Some(first) if faults.is_empty() => Ok(Self { names, first, warnings }),
-            _ => Err(faults),
-        }
+        self.first.get_or_insert(key);
+        Ok(())
+    }
+
+    /// Of each certificate the first name, and the second since 1970 in which it expires.
+    pub fn expiries(&self) -> &[(String, i64)] {
+        &self.expiries
+    }
+
+    /// Whether there is none at all, as before the first one was issued.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// Whether there is one for this name, in lower case.
+    pub(super) fn holds(&self, name: &str) -> bool {
+        self.own(name).is_some()
+    }
+
+    fn own(&self, name: &str) -> Option<&Vec<Arc<CertifiedKey>>> {
+        let above = || name.split_once('.').map(|(_, above)| format!("*.{above}"));
+        self.names.get(name).or_else(|| self.names.get(&above()?))
     }
 
     /// What is doubtful about them, though they are in force.
@@ -70,20 +89,45 @@ impl Certificates {
 
     /// The certificate for a name: its own, else the wildcard's that stands one label higher (RFC 9525 section 6.3), else
     /// the first of all. Of several, the first that the client can verify.
-    pub(super) fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Arc<CertifiedKey> {
-        let found = name.and_then(|name| {
-            let name = name.trim_end_matches('.').to_ascii_lowercase();
-            let above = || name.split_once('.').map(|(_, above)| format!("*.{above}"));
-            self.names.get(&name).or_else(|| self.names.get(&above()?))
-        });
+    pub(super) fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let found = name.and_then(|name| self.own(&name.trim_end_matches('.').to_ascii_lowercase()));
         let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(schemes).is_some();
         let own = found.and_then(|keys| keys.iter().find(fits).or(keys.first()));
-        Arc::clone(own.unwrap_or(&self.first))
+        own.or(self.first.as_ref()).cloned()
     }
 }
 
-/// One certificate with its names, in lower case.
-fn one(files: &Files, now: UnixMillis, warnings: &mut Vec<Fault>) -> Result<(Vec<String>, Arc<CertifiedKey>), Vec<Fault>> {
+/// What the first certificate of a file says of itself.
+#[derive(Clone, Debug)]
+pub(super) struct Leaf {
+    /// The names it is for, in lower case.
+    pub(super) names: Vec<String>,
+    /// When it begins to hold.
+    pub(super) from: UnixMillis,
+    /// When it ends to hold.
+    pub(super) until: UnixMillis,
+    /// A number that stays with it.
+    pub(super) spread: u16,
+}
+
+impl Leaf {
+    /// Of a pair that is sound; the key must fit.
+    pub(super) fn read(files: &Files, now: UnixMillis) -> Option<Self> {
+        let (names, _, key) = one(files, now, &mut Vec::new()).ok()?;
+        let der = key.cert.first()?;
+        let (_, read) = X509Certificate::from_der(der).ok()?;
+        let moment = |seconds: i64| UnixMillis(u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000));
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
+        let spread = digest.as_ref().first_chunk().map_or(0, |first| u16::from_be_bytes(*first));
+        let validity = read.validity();
+        Some(Self { names, from: moment(validity.not_before.timestamp()), until: moment(validity.not_after.timestamp()), spread })
+    }
+}
+
+/// One certificate with its names, in lower case, and the second in which it expires.
+type One = (Vec<String>, i64, Arc<CertifiedKey>);
+
+fn one(files: &Files, now: UnixMillis, warnings: &mut Vec<Fault>) -> Result<One, Vec<Fault>> {
     let (chain, key) = (chain(&files.certificate), key(&files.key));
     let (chain, key) = match (chain, key) {
         (Ok(chain), Ok(key)) => (chain, key),
@@ -93,7 +137,7 @@ fn one(files: &Files, now: UnixMillis, warnings: &mut Vec<Fault>) -> Result<(Vec
     let unread = |why: String| vec![about(format!("its first certificate cannot be read: {why}"))];
     let first = chain.first().map(AsRef::as_ref).unwrap_or_default();
     let (_, read) = X509Certificate::from_der(first).map_err(|error| unread(error.to_string()))?;
-    let names = names(&read);
+    let (names, until) = (names(&read), read.validity().not_after.timestamp());
     if names.is_empty() {
         let hint = "browsers read names from the subject alternative name only; it serves those whom no other fits";
         warnings.push(about("the certificate is for no host name".to_owned()).hint(hint));
@@ -112,7 +156,7 @@ fn one(files: &Files, now: UnixMillis, warnings: &mut Vec<Fault>) -> Result<(Vec
         }
         Err(error @ rustls::Error::InvalidCertificate(_)) => Err(unread(error.to_string())),
         // What cannot tell its public half is taken at its word.
-        Err(_) | Ok(()) => Ok((names, Arc::new(certified))),
+        Err(_) | Ok(()) => Ok((names, until, Arc::new(certified))),
     }
 }
 

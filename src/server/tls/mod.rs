@@ -2,6 +2,7 @@
 //! swapped while connections stand. Promises: what comes before a whole `ClientHello` is bounded; a client that speaks
 //! plain HTTP is told so. Must not know requests.
 
+pub mod acme;
 pub mod certificates;
 pub mod hello;
 
@@ -26,6 +27,8 @@ use tokio_rustls::server::TlsStream;
 
 use crate::proxy::ConnectionState;
 use crate::server::shown;
+use crate::server::tls::acme::Challenges;
+use crate::server::tls::acme::Unusual;
 use crate::server::tls::certificates::Certificates;
 use crate::server::tls::hello::Hello;
 use crate::server::wire::Raw;
@@ -40,6 +43,8 @@ this port speaks TLS: the address is https://\n";
 pub struct Tls {
     certificates: Arc<Resolver>,
     acceptor: TlsAcceptor,
+    /// Where certificates are fetched from an authority.
+    challenges: Option<Challenges>,
 }
 
 impl fmt::Debug for Tls {
@@ -63,7 +68,26 @@ impl Tls {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // Tickets hold the session, so that threads share no table; their keys change every six hours and live in memory.
         config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
-        Ok(Self { certificates: resolver, acceptor: TlsAcceptor::from(Arc::new(config)) })
+        Ok(Self { certificates: resolver, acceptor: TlsAcceptor::from(Arc::new(config)), challenges: None })
+    }
+
+    /// The same, giving proofs to an authority (RFC 8737); names of theirs without a certificate are refused as such.
+    #[must_use]
+    pub fn proving(self, challenges: Challenges) -> Self {
+        Self { challenges: Some(challenges), ..self }
+    }
+
+    /// The proofs that it gives, where certificates are fetched from an authority.
+    pub fn challenges(&self) -> Option<&Challenges> {
+        self.challenges.as_ref()
+    }
+
+    /// Says when each certificate that is in force expires.
+    pub fn tell_expiries(&self, metrics: &Metrics) {
+        metrics.certificate_expiry.clear();
+        for (name, until) in self.certificates.0.load().expiries() {
+            metrics.certificate_expiry.with(&[("name", name)]).set(*until);
+        }
     }
 
     /// Serves other certificates from the next handshake on; connections that stand keep theirs.
@@ -83,6 +107,9 @@ impl Tls {
             match hello::read(&mut raw).await? {
                 Hello::Whole(bytes) => {
                     seen(&bytes, connection);
+                    if let Some(unusual) = self.unusual(&bytes) {
+                        return unusually(unusual, raw, &bytes).await;
+                    }
                     let replay = |session: &mut ServerConnection| replay(session, &bytes);
                     self.acceptor.accept_with(raw, replay).await.map(|stream| Greeted::Stands(Box::new(stream)))
                 }
@@ -103,6 +130,8 @@ impl Tls {
             }
             Ok(Ok(Greeted::Plain)) => (None, &counts.plain),
             Ok(Ok(Greeted::Other)) => (None, &counts.failed),
+            Ok(Ok(Greeted::Proved)) => (None, &counts.proved),
+            Ok(Ok(Greeted::Waits)) => (None, &counts.waits),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "no handshake");
                 (None, &counts.failed)
@@ -112,6 +141,27 @@ impl Tls {
         outcome.inc();
         stream
     }
+
+    /// What a first message asks for, where it is nothing usual.
+    fn unusual(&self, hello: &[u8]) -> Option<Unusual> {
+        self.challenges.as_ref()?.look(hello, &self.certificates.0.load())
+    }
+}
+
+/// Gives a proof and ends, or says that the name has no certificate yet.
+async fn unusually(unusual: Unusual, mut raw: Raw, hello: &[u8]) -> io::Result<Greeted> {
+    match unusual {
+        Unusual::Proof(config) => {
+            let mut stream = TlsAcceptor::from(config).accept_with(raw, |session| replay(session, hello)).await?;
+            stream.shutdown().await?;
+            Ok(Greeted::Proved)
+        }
+        Unusual::Waits => {
+            raw.write_all(acme::UNRECOGNISED).await?;
+            raw.shutdown().await?;
+            Ok(Greeted::Waits)
+        }
+    }
 }
 
 /// How a greeting ended.
@@ -119,6 +169,10 @@ enum Greeted {
     Stands(Box<TlsStream<Raw>>),
     Plain,
     Other,
+    /// It was a proof for an authority.
+    Proved,
+    /// There is no certificate for the name yet.
+    Waits,
 }
 
 /// Notes what a whole `ClientHello` shows, in its records as they were sent, before it is answered.
@@ -144,7 +198,7 @@ struct Resolver(ArcSwap<Certificates>);
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load().choose(hello.server_name(), hello.signature_schemes()))
+        self.0.load().choose(hello.server_name(), hello.signature_schemes())
     }
 }
 
@@ -156,6 +210,8 @@ pub(super) struct Handshakes {
     failed: Counter,
     plain: Counter,
     slow: Counter,
+    proved: Counter,
+    waits: Counter,
 }
 
 impl Handshakes {
@@ -167,6 +223,8 @@ impl Handshakes {
             failed: outcome("failed"),
             plain: outcome("plain_http"),
             slow: outcome("slow"),
+            proved: outcome("proof"),
+            waits: outcome("no_certificate"),
         }
     }
 }
