@@ -57,6 +57,7 @@ pub(super) fn build(config: &Config, engines: &Engines, metrics: &Metrics, clock
         shop: Arc::new(shop),
         bypass: bypass.clone(),
         prefix: Arc::from(config.prefix.as_str()),
+        former: Arc::default(),
         browser: {
             let collector = Arc::clone(&collector);
             Arc::new(move |head, peer, body| {

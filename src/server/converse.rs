@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
@@ -20,7 +19,7 @@ use crate::proxy::ConnectionState;
 use crate::proxy::connection::Wait;
 use crate::server::Settings;
 use crate::server::guard::Fault;
-use crate::server::route::Room;
+use crate::server::live::Entry;
 use crate::server::tls::Handshakes;
 use crate::server::watch::Resting;
 use crate::server::watch::Scratch;
@@ -66,8 +65,9 @@ impl Counts {
 /// One connection.
 pub(super) struct Talk {
     pub(super) connection: Arc<ConnectionState>,
-    pub(super) room: Rc<Room>,
-    pub(super) settings: Settings,
+    pub(super) entry: Entry,
+    /// Those of the connection's beginning; they hold for what lasts as long as it does.
+    pub(super) settings: Arc<Settings>,
     pub(super) scratch: Scratch,
     pub(super) stop: watch::Receiver<bool>,
     pub(super) counts: Counts,
@@ -75,11 +75,8 @@ pub(super) struct Talk {
 
 impl Talk {
     /// Shakes hands where it must, and talks.
-    pub(super) async fn begin(mut self, raw: Raw) {
-        let Some(tls) = self.settings.tls.take() else {
-            self.settings.hsts = None;
-            return self.http1(Wire::Plain(raw)).await;
-        };
+    pub(super) async fn begin(self, raw: Raw) {
+        let Some(tls) = self.settings.tls.clone() else { return self.http1(Wire::Plain(raw)).await };
         let mut stop = self.stop.clone();
         // What only TLS needs is boxed, so that a plain connection is no larger for it.
         let greeted = tokio::select! {
@@ -94,20 +91,20 @@ impl Talk {
     }
 
     async fn http1(self, wire: Wire) {
-        let Self { connection, room, settings, scratch, stop, counts } = self;
+        let Self { connection, entry, settings, scratch, stop, counts } = self;
+        let secure = matches!(wire, Wire::Tls(_));
         let io = Watched::new(wire, Arc::clone(&connection), &settings, scratch);
         connection.begin(Wait::Head, settings.head);
-        let idle = settings.idle;
         let service = service_fn(|request| {
-            let (room, connection) = (Rc::clone(&room), Arc::clone(&connection));
+            let (room, connection) = (entry.room(&connection), Arc::clone(&connection));
             connection.end(Wait::Head);
             connection.end(Wait::Idle);
-            let hsts = settings.hsts.clone();
             async move {
                 let mut response = room.answer(&connection, request).await;
-                if let Some(hsts) = hsts {
-                    response.headers_mut().entry(STRICT_TRANSPORT_SECURITY).or_insert(hsts);
+                if secure && let Some(hsts) = &room.settings().hsts {
+                    response.headers_mut().entry(STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.clone());
                 }
+                let idle = room.settings().idle;
                 Ok::<_, Infallible>(response.map(|body| Resting::new(body, connection, idle)))
             }
         });
@@ -137,6 +134,7 @@ impl Talk {
         if let Some(counter) = fault.and_then(|fault| counts.faults.get(fault as usize)) {
             counter.inc();
         }
+        let room = entry.room(&connection);
         let word = match ended {
             Ended::Done(Err(error)) => {
                 tracing::debug!(%error, "connection ended");

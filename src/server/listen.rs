@@ -18,7 +18,6 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-use crate::proxy;
 use crate::proxy::ConnectionState;
 use crate::proxy::client::is_trusted;
 use crate::server::Door;
@@ -27,10 +26,10 @@ use crate::server::admission::Admission;
 use crate::server::admission::Ticket;
 use crate::server::converse::Counts;
 use crate::server::converse::Talk;
+use crate::server::live::Entry;
+use crate::server::live::Live;
+use crate::server::live::Rooms;
 use crate::server::preamble;
-use crate::server::route::Room;
-use crate::server::watch::Scratch;
-use crate::server::watch::scratch;
 use crate::server::wire::Raw;
 use crate::telemetry::Metrics;
 
@@ -41,6 +40,7 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
+    live: Live,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -48,6 +48,11 @@ impl Running {
     /// Where it listens, with the port that was chosen.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it serves by.
+    pub fn live(&self) -> &Live {
+        &self.live
     }
 
     /// Blocks until all threads have ended, which they do after the stop signal: at once where nothing is running,
@@ -70,16 +75,13 @@ pub fn serve(settings: &Settings, door: &Door, metrics: &Metrics, stop: &watch::
         sockets.push(bind(address)?);
     }
     let admission = Admission::new(settings.connections, settings.per_address, metrics.open_connections.clone());
+    let live = Live::new(settings.clone(), door.clone(), admission.clone());
     let (ready, listening) = sync_channel(sockets.len());
     let mut threads = Vec::with_capacity(sockets.len());
     for (number, socket) in sockets.into_iter().enumerate() {
         let post = Post {
-            settings: settings.clone(),
-            proxy: match door {
-                Door::Shop(front) | Door::Redirect(front) => Arc::clone(&front.proxy),
-                Door::Graph(_) => Arc::default(),
-            },
-            door: door.clone(),
+            live: live.clone(),
+            backlog: settings.backlog,
             admission: admission.clone(),
             counts: Counts::new(metrics),
             stop: stop.clone(),
@@ -91,7 +93,7 @@ pub fn serve(settings: &Settings, door: &Door, metrics: &Metrics, stop: &watch::
     for _ in &threads {
         listening.recv().map_err(|_| io::Error::other("a listener thread has ended before it listened"))??;
     }
-    Ok(Running { address, threads })
+    Ok(Running { address, live, threads })
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
@@ -104,9 +106,8 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
 
 /// What one thread is given.
 struct Post {
-    settings: Settings,
-    proxy: Arc<proxy::Settings>,
-    door: Door,
+    live: Live,
+    backlog: u32,
     admission: Admission,
     counts: Counts,
     stop: watch::Receiver<bool>,
@@ -123,7 +124,7 @@ impl Post {
         };
         LocalSet::new().block_on(&runtime, async move {
             // The other end waits for each thread's word, so that it is never gone.
-            match socket.listen(self.settings.backlog) {
+            match socket.listen(self.backlog) {
                 Ok(listener) => {
                     let _ = ready.send(Ok(()));
                     self.accept(listener).await;
@@ -136,22 +137,26 @@ impl Post {
     async fn accept(self, listener: TcpListener) {
         let mut stop = self.stop.clone();
         let mut stopped = pin!(stop.wait_for(|stop| *stop));
-        let grace = self.settings.grace;
+        let mut changed = self.live.changed();
         let thread = Rc::new(Thread {
-            room: Rc::new(Room::new(self.door.clone(), self.settings.event_body)),
+            rooms: Rc::new(Rooms::new(&self.live)),
             here: Admission::new(usize::MAX, usize::MAX, prometheus_client::metrics::gauge::Gauge::default()),
-            scratch: scratch(self.settings.head_limit),
             post: self,
         });
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
+                // So that what an idle thread holds of the old standing goes.
+                Ok(()) = changed.changed() => {
+                    thread.rooms.now();
+                    continue;
+                }
                 _ = &mut stopped => break,
             };
             match accepted {
                 Ok((stream, peer)) => {
                     thread.post.counts.accepted.inc();
-                    if thread.post.settings.proxy_protocol {
+                    if thread.rooms.now().settings().proxy_protocol {
                         tokio::task::spawn_local(Rc::clone(&thread).introduce(stream, peer));
                     } else {
                         thread.admit(stream, peer);
@@ -164,6 +169,7 @@ impl Post {
             }
         }
         drop(listener);
+        let grace = thread.rooms.now().settings().grace;
         if tokio::time::timeout(grace, thread.here.empty()).await.is_err() {
             tracing::warn!("connections cut at the end of the grace");
         }
@@ -173,22 +179,22 @@ impl Post {
 /// What the connections of one thread share.
 struct Thread {
     post: Post,
-    room: Rc<Room>,
+    rooms: Rc<Rooms>,
     here: Admission,
-    scratch: Scratch,
 }
 
 impl Thread {
     /// Reads whose connection it is before it is admitted as theirs.
     async fn introduce(self: Rc<Self>, mut stream: TcpStream, peer: SocketAddr) {
-        let Post { settings, proxy, counts, admission, .. } = &self.post;
+        let Post { counts, admission, .. } = &self.post;
+        let room = self.rooms.now();
         // A balancer has no share of its own: its connections are counted in all only, as loopback's are.
         let place = admission.admit(Ipv4Addr::LOCALHOST.into());
-        if place.is_none() || !is_trusted(&proxy.trusted_proxies, peer.ip().to_canonical()) {
+        if place.is_none() || !is_trusted(&room.fronts().trusted_proxies, peer.ip().to_canonical()) {
             (if place.is_none() { &counts.full } else { &counts.preamble }).inc();
             return;
         }
-        match tokio::time::timeout(settings.head, preamble::read(&mut stream)).await {
+        match tokio::time::timeout(room.settings().head, preamble::read(&mut stream)).await {
             Ok(Ok(visitor)) => {
                 drop(place);
                 self.admit(stream, visitor.unwrap_or(peer));
@@ -203,23 +209,24 @@ impl Thread {
 
     /// Admits a visitor's connection and serves it, or turns it away.
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
-        let Post { settings, proxy, counts, admission, stop, .. } = &self.post;
+        let Post { counts, admission, stop, .. } = &self.post;
+        let room = self.rooms.now();
         let Some(ticket) = admission.admit(peer.ip()) else {
             counts.full.inc();
             // Best effort: a full socket buffer on a new connection is not worth waiting for.
-            let _ = stream.try_write(self.room.door().full());
+            let _ = stream.try_write(room.door().full());
             return;
         };
         let held: (Ticket, Option<Ticket>) = (ticket, self.here.admit(peer.ip()));
-        let connection = Arc::new(ConnectionState::new(peer, proxy, Box::new(held)));
+        let connection = Arc::new(ConnectionState::new(peer, room.fronts(), Box::new(held)));
         // Without it the end of an answer may wait for an acknowledgement; a failure costs time, not correctness.
         let _ = stream.set_nodelay(true);
-        let raw = Raw::new(stream, Arc::clone(&connection), settings.write);
+        let raw = Raw::new(stream, Arc::clone(&connection), room.settings().write);
         let talk = Talk {
             connection,
-            room: Rc::clone(&self.room),
-            settings: settings.clone(),
-            scratch: Arc::clone(&self.scratch),
+            entry: Entry::new(Rc::clone(&self.rooms), room.generation()),
+            settings: Arc::clone(room.settings()),
+            scratch: Arc::clone(room.scratch()),
             stop: stop.clone(),
             counts: counts.clone(),
         };

@@ -6,6 +6,7 @@ pub mod admission;
 pub mod converse;
 pub mod guard;
 pub mod listen;
+pub mod live;
 pub mod preamble;
 pub mod route;
 pub mod shown;
@@ -22,6 +23,7 @@ use http::HeaderValue;
 
 pub use crate::server::listen::Running;
 pub use crate::server::listen::serve;
+pub use crate::server::live::Live;
 pub use crate::server::route::Door;
 pub use crate::server::tls::Tls;
 

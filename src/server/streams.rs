@@ -214,18 +214,18 @@ impl Drop for Pieces {
 impl Talk {
     /// HTTP/2 from its preface to its end.
     pub(super) async fn http2(self, wire: Wire) {
-        let Self { connection, room, settings, stop, counts, .. } = self;
+        let Self { connection, entry, settings, stop, counts, .. } = self;
         connection.begin(Wait::Head, settings.head);
         let (write, above) = (settings.write, &connection);
         let service = service_fn(|request| {
             above.end(Wait::Head);
-            let (room, above, hsts) = (Rc::clone(&room), Arc::clone(above), settings.hsts.clone());
+            let (room, above) = (entry.room(above), Arc::clone(above));
             async move {
                 let stream = STREAM.try_with(Arc::clone).unwrap_or_else(|_| Arc::new(above.stream()));
                 let mut response = room.answer(&stream, request).await;
                 strip_connection(&mut response);
-                if let Some(hsts) = hsts {
-                    response.headers_mut().entry(STRICT_TRANSPORT_SECURITY).or_insert(hsts);
+                if let Some(hsts) = &room.settings().hsts {
+                    response.headers_mut().entry(STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.clone());
                 }
                 Ok::<_, Infallible>(response.map(|body| Pieces { body, rest: Bytes::new(), stream, write }))
             }
