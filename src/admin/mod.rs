@@ -47,6 +47,10 @@ pub struct Settings {
 pub struct Reloaded {
     /// What is in force now.
     pub taken: Vec<String>,
+    /// Keys of the configuration that differ from what is in force and take effect after a restart.
+    pub after_restart: Vec<String>,
+    /// What else is worth knowing, as that events wait for a destination that is no more.
+    pub notes: Vec<String>,
     /// Faults of files that were refused; what was in force before stays.
     pub faults: Vec<String>,
 }
@@ -129,9 +133,10 @@ async fn events(State(admin): State<Admin>, Query(query): Query<EventQuery>) -> 
 
 async fn reload(State(admin): State<Admin>) -> Response {
     let done = tokio::task::spawn_blocking(move || (admin.reload)()).await.unwrap_or_else(|_| Reloaded {
-        taken: Vec::new(),
         faults: vec!["the reload failed; what was in force before stays".to_owned()],
+        ..Reloaded::default()
     });
     let status = if done.faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    (status, Json(json!({ "taken": done.taken, "faults": done.faults }))).into_response()
+    let told = json!({ "taken": done.taken, "after_restart": done.after_restart, "notes": done.notes, "faults": done.faults });
+    (status, Json(told)).into_response()
 }

@@ -1,10 +1,13 @@
 //! Wiring: builds every room from a checked configuration, starts them in order, reloads, and stops them with a grace
 //! period. The only place where rooms meet. Must not decide anything about a request or an event.
 
+mod couriers;
 mod reload;
 mod rooms;
+mod standing;
 mod start;
 mod state;
+mod watched;
 
 use std::net::SocketAddr;
 

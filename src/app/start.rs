@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -18,14 +19,17 @@ use tokio::task::JoinHandle;
 use crate::admin;
 use crate::admin::Admin;
 use crate::app::StartError;
+use crate::app::couriers::Couriers;
 use crate::app::reload::Reloader;
 use crate::app::rooms;
+use crate::app::standing::Doors;
+use crate::app::standing::Standing;
 use crate::app::state;
 use crate::app::state::Engines;
 use crate::clock::Clock;
+use crate::clock::UnixMillis;
 use crate::config::Config;
 use crate::delivery;
-use crate::delivery::Delivery;
 use crate::ledger::Filter;
 use crate::server;
 use crate::server::Door;
@@ -42,11 +46,14 @@ pub struct Options {
     pub config_path: Option<PathBuf>,
     /// Where the time comes from.
     pub clock: Clock,
+    /// When the configuration was read; a file that changed later is read again.
+    pub read_at: UnixMillis,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { config_path: None, clock: Clock::system() }
+        let clock = Clock::system();
+        Self { config_path: None, read_at: clock.now(), clock }
     }
 }
 
@@ -63,6 +70,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     doors: Vec<server::Running>,
     errands: Vec<JoinHandle<()>>,
+    standing: Arc<Standing>,
     engines: Option<Engines>,
     side: Option<Runtime>,
 }
@@ -76,7 +84,7 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
     let side = side_runtime()?;
     let metrics = Metrics::default();
     let (halt, ending) = watch::channel(false);
-    let rooms = rooms::build(config, &engines, &metrics, &options.clock);
+    let rooms = rooms::build(config, &engines, &metrics, &options.clock, None);
     let settings = server::Settings { tls: engines.tls.clone(), ..rooms::shop_settings(config) };
     let shop = server::serve(&settings, &rooms.shop, &metrics, &ending).map_err(|source| StartError::Listen {
         address: config.listen,
@@ -87,29 +95,27 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
     let graph = server::serve(&rooms::graph_settings(config), &rooms.graph, &Metrics::default(), &ending)
         .map_err(|source| StartError::Listen { address: config.graph_listen, key: "graph.listen", source })?;
     let (clock, path) = (options.clock.clone(), options.config_path);
-    let reloader = Arc::new(Reloader::new(config, path, &engines, rooms.bypass, metrics.clone(), clock));
+    let doors = Doors {
+        shop: shop.live().clone(),
+        redirect: redirect.as_ref().map(|redirect| redirect.live().clone()),
+        graph: graph.live().clone(),
+    };
+    let couriers = Couriers::new(side.handle().clone(), metrics.clone(), clock.clone());
+    let standing = Arc::new(Standing::new(doors, couriers, rooms, &engines, config, metrics.clone(), clock.clone()));
+    let reloader = Arc::new(Reloader::new(config, path, Arc::clone(&standing), side.handle().clone(), metrics.clone(), clock));
     let ready = Arc::new(AtomicBool::new(true));
-    let admin = Admin::new(
-        admin::Settings { token: admin_token, hosts: config.admin_hosts.clone() },
-        Arc::clone(&engines.visits),
-        engines.spool.clone(),
-        engines.ledger.clone(),
-        metrics.clone(),
-        reloader.as_reload(),
-        Arc::clone(&ready),
-    );
+    let admin = admin(config, admin_token, &engines, &metrics, &reloader, &ready);
     let listener = side.block_on(TcpListener::bind(config.admin_listen)).map_err(|source| StartError::Listen {
         address: config.admin_listen,
         key: "admin.listen",
         source,
     })?;
     let admin_address = listener.local_addr().unwrap_or(config.admin_listen);
-    let mut errands = vec![
+    let errands = vec![
         side.spawn(serve_admin(listener, admin, ending.clone())),
         side.spawn(sweep(engines.clone(), metrics.clone(), options.clock.clone(), ending.clone())),
-        side.spawn(Arc::clone(&reloader).watch(ending.clone())),
+        side.spawn(Arc::clone(&reloader).watch(options.read_at, ending.clone())),
     ];
-    errands.push(side.spawn(deliver(rooms.delivery, ending)));
     let (shop_address, graph_address) = (shop.address(), graph.address());
     Ok(Running {
         shop: shop_address,
@@ -122,15 +128,35 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
         redirect: redirect.as_ref().map(server::Running::address),
         doors: [shop, graph].into_iter().chain(redirect).collect(),
         errands,
+        standing,
         engines: Some(engines),
         side: Some(side),
     })
 }
 
+fn admin(
+    config: &Config,
+    token: SecretString,
+    engines: &Engines,
+    metrics: &Metrics,
+    reloader: &Arc<Reloader>,
+    ready: &Arc<AtomicBool>,
+) -> Admin {
+    Admin::new(
+        admin::Settings { token, hosts: config.admin_hosts.clone() },
+        Arc::clone(&engines.visits),
+        engines.spool.clone(),
+        engines.ledger.clone(),
+        metrics.clone(),
+        reloader.as_reload(),
+        Arc::clone(ready),
+    )
+}
+
 /// The listener that sends plain HTTP to `https`, where one is wanted.
 fn redirect(config: &Config, door: &Door, ending: &watch::Receiver<bool>) -> Result<Option<server::Running>, StartError> {
     let Some(address) = config.tls.as_ref().and_then(|tls| tls.redirect) else { return Ok(None) };
-    let settings = server::Settings { address, cores: 1, hsts: None, ..rooms::shop_settings(config) };
+    let settings = server::Settings { address, ..rooms::redirect_settings(config) };
     // Its connections are not the shop's, so they are counted apart from the shop's.
     let running = server::serve(&settings, door, &Metrics::default(), ending);
     running.map(Some).map_err(|source| StartError::Listen { address, key: "tls.redirect", source })
@@ -155,12 +181,6 @@ async fn serve_admin(listener: TcpListener, admin: Admin, mut stopped: watch::Re
     }
 }
 
-async fn deliver(delivery: Option<Delivery>, stopped: watch::Receiver<bool>) {
-    if let Some(delivery) = delivery {
-        delivery.run(stopped).await;
-    }
-}
-
 async fn sweep(engines: Engines, metrics: Metrics, clock: Clock, mut stopped: watch::Receiver<bool>) {
     let mut every = tokio::time::interval(SWEEP);
     loop {
@@ -178,7 +198,7 @@ async fn sweep(engines: Engines, metrics: Metrics, clock: Clock, mut stopped: wa
 }
 
 /// Returns at SIGTERM or SIGINT; `listening` is called once they are listened to.
-async fn told(reloader: &Reloader, listening: impl FnOnce()) {
+async fn told(reloader: &Arc<Reloader>, listening: impl FnOnce()) {
     let (term, int, hup) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
     let (Ok(mut term), Ok(mut int), Ok(mut hup)) = (term, int, hup) else {
         tracing::error!("signals cannot be received");
@@ -189,7 +209,11 @@ async fn told(reloader: &Reloader, listening: impl FnOnce()) {
         tokio::select! {
             _ = term.recv() => return,
             _ = int.recv() => return,
-            _ = hup.recv() => drop(reloader.reload()),
+            _ = hup.recv() => {
+                let reloader = Arc::clone(reloader);
+                // Reading lists takes a while; a signal that ends the process need not wait for it.
+                tokio::task::spawn_blocking(move || reloader.reload());
+            }
         }
     }
 }
@@ -225,7 +249,7 @@ impl Running {
         self.engines.as_ref().map(newest).unwrap_or_default()
     }
 
-    /// Reloads rules, lists, certificates and the bypass switch, as SIGHUP does.
+    /// Reloads configuration, rules, lists and certificates, as SIGHUP does.
     pub fn reload(&self) -> admin::Reloaded {
         self.reloader.reload()
     }
@@ -262,6 +286,7 @@ impl Running {
                 for errand in errands {
                     let _ = errand.await;
                 }
+                self.standing.couriers.end().await;
                 engines.close().await;
             });
         }

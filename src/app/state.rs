@@ -69,13 +69,6 @@ impl Engines {
         let spool =
             spool::Settings { path: state.join("spool.db"), max_bytes: config.limits.spool_bytes, ..spool::Settings::default() };
         let visits = visits::Settings { path: Some(state.join("visits.db")), ..visits::Settings::default() };
-        let ledger = ledger::Settings {
-            path: Some(state.join("records.jsonl")),
-            full_address: config.records.full_address,
-            max_bytes: config.records.max_bytes,
-            keep: config.records.keep,
-            ..ledger::Settings::default()
-        };
         // First, since it says best that another process is at work here.
         let spool = Spool::open(&spool).map_err(|error| opened(&state.join("spool.db"), &error))?;
         if !spool.is_open() {
@@ -86,7 +79,7 @@ impl Engines {
             sources: Arc::new(Sources::new(knowledge, &facts)),
             visits: Arc::new(Visits::open(&visits).map_err(|error| opened(&state.join("visits.db"), &error))?),
             spool,
-            ledger: Ledger::open(&ledger).map_err(|error| opened(&state.join("records.jsonl"), &error))?,
+            ledger: Ledger::open(&ledger_settings(config)).map_err(|error| opened(&state.join("records.jsonl"), &error))?,
             keys: Arc::new(keys),
             tls,
             trust,
@@ -133,6 +126,17 @@ pub(super) fn trust(config: &Config) -> Result<Option<Trust>, Vec<Fault>> {
         None => Trust::of_the_machine().map_err(|error| Fault::of_file("upstream", format!("TLS cannot be used: {error}"))),
     };
     trust.map(Some).map_err(|fault| vec![fault])
+}
+
+/// How records are kept.
+pub(super) fn ledger_settings(config: &Config) -> ledger::Settings {
+    ledger::Settings {
+        path: Some(config.state.join("records.jsonl")),
+        full_address: config.records.full_address,
+        max_bytes: config.records.max_bytes,
+        keep: config.records.keep,
+        ..ledger::Settings::default()
+    }
 }
 
 /// The settings of the facts engine.

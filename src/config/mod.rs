@@ -1,6 +1,7 @@
 //! The operator's file -> settings. The only reader of `clicksieve.yaml`; reports every fault of the file at once, with
 //! its place. Secrets come from the environment or from files of their own, never from the text itself.
 
+mod change;
 mod fronts;
 mod read;
 mod secret;

@@ -105,6 +105,12 @@ impl Ledger {
         self.jobs.try_send(Job::Append(Box::new(record))).is_ok()
     }
 
+    /// Keeps records by other settings from now on: how many bytes, how long, and how much of an address.
+    pub fn keep(&self, settings: &Settings) {
+        // Without a writer there is nothing to keep.
+        let _ = self.jobs.send(Job::Keep(Box::new(settings.clone())));
+    }
+
     /// The newest records that a filter lets through, newest first, at most [`Filter::limit`], from memory only.
     pub fn query(&self, filter: &Filter) -> Vec<serde_json::Value> {
         let lines = self.ring.lock().unwrap_or_else(PoisonError::into_inner).find(filter);

@@ -20,6 +20,7 @@ use crate::proxy::connection::Wait;
 use crate::server::Settings;
 use crate::server::guard::Fault;
 use crate::server::live::Entry;
+use crate::server::route::Room;
 use crate::server::tls::Handshakes;
 use crate::server::watch::Resting;
 use crate::server::watch::Scratch;
@@ -135,22 +136,28 @@ impl Talk {
             counter.inc();
         }
         let room = entry.room(&connection);
-        let word = match ended {
-            Ended::Done(Err(error)) => {
-                tracing::debug!(%error, "connection ended");
-                if fault.is_none() && error.is_parse() {
-                    counts.malformed.inc();
-                }
-                fault.filter(|_| is_refusal(&error)).map_or(&[][..], Fault::answer)
-            }
-            Ended::Late if connection.is_over(Wait::Head) && !parts.read_buf.is_empty() => {
-                counts.slow.inc();
-                room.door().slow()
-            }
-            Ended::Late => return,
-            Ended::Done(Ok(())) => &[],
-        };
+        let stalled = connection.is_over(Wait::Head) && !parts.read_buf.is_empty();
+        let Some(word) = last_word(ended, fault, stalled, &room, &counts) else { return };
         parts.io.part(word, !parts.read_buf.is_empty()).await;
+    }
+}
+
+/// What a visitor is told at the end of its connection, which is counted; `None` where it is not worth waiting for.
+fn last_word<'a>(ended: Ended, fault: Option<Fault>, stalled: bool, room: &'a Room, counts: &Counts) -> Option<&'a [u8]> {
+    match ended {
+        Ended::Done(Err(error)) => {
+            tracing::debug!(%error, "connection ended");
+            if fault.is_none() && error.is_parse() {
+                counts.malformed.inc();
+            }
+            Some(fault.filter(|_| is_refusal(&error)).map_or(&[], Fault::answer))
+        }
+        Ended::Late if stalled => {
+            counts.slow.inc();
+            Some(room.door().slow())
+        }
+        Ended::Late => None,
+        Ended::Done(Ok(())) => Some(&[]),
     }
 }
 

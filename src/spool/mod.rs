@@ -244,6 +244,13 @@ impl Spool {
         self.ask(job, answer).await
     }
 
+    /// How many events wait for a destination, be it for its delivery or to be let go.
+    pub async fn waiting(&self, destination: &str) -> Result<u64, SpoolError> {
+        let destination = destination.to_owned();
+        let (job, answer) = package(move |keeper| keeper.waiting(&destination));
+        self.ask(job, answer).await
+    }
+
     /// Makes parked events of a destination due again; answers how many.
     pub async fn replay_parked(&self, destination: &str, now: UnixMillis) -> Result<u32, SpoolError> {
         let destination = destination.to_owned();

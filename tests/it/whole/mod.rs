@@ -13,6 +13,7 @@ mod joins;
 mod kill;
 mod pages;
 pub(crate) mod process;
+mod reload;
 pub(crate) mod seen;
 mod start;
 
