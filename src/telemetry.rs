@@ -97,6 +97,8 @@ metrics! {
         spool_parked = "clicksieve_spool_parked": "Events set aside for good";
         log_lines_dropped = "clicksieve_log_lines_dropped": "Lines of the log that nobody took in time, since the start";
         records_unwritten = "clicksieve_records_unwritten": "Decision records that the disk refused, since the start";
+        memory_bytes = "clicksieve_memory_bytes": "Memory in use as the overload guard sees it; 0 where it is off";
+        memory_pressure = "clicksieve_memory_pressure": "The overload guard: 0 at rest, 1 closing connections after their answer, 2 turning new ones away";
         visits_unwritten = "clicksieve_visits_unwritten": "Changes of visits that the disk refused, since the start";
     }
 }

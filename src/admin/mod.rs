@@ -5,9 +5,8 @@
 mod guard;
 mod query;
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::Router;
@@ -55,6 +54,31 @@ pub struct Reloaded {
     pub faults: Vec<String>,
 }
 
+/// One part of the process and how it is.
+#[derive(Clone, Debug)]
+pub struct Part {
+    name: &'static str,
+    needed: bool,
+    state: Result<String, String>,
+}
+
+impl Part {
+    /// A part without which no request should be sent here; its state in words, or what is wrong with it.
+    pub fn needed(name: &'static str, state: Result<String, String>) -> Self {
+        Self { name, needed: true, state }
+    }
+
+    /// A part that is told and decides nothing.
+    pub fn told(name: &'static str, state: Result<String, String>) -> Self {
+        Self { name, needed: false, state }
+    }
+}
+
+/// Looks at all parts, `serving` and `listeners` among them; `app` hands it in.
+pub type Look = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Vec<Part>> + Send>> + Send + Sync>;
+/// Whether the threads turn round.
+pub type Turns = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// Reloads rules, lists and settings; `app` hands it in.
 pub type Reload = Arc<dyn Fn() -> Reloaded + Send + Sync>;
 
@@ -67,11 +91,13 @@ pub struct Admin {
     ledger: Ledger,
     metrics: Metrics,
     reload: Reload,
-    ready: Arc<AtomicBool>,
+    look: Look,
+    turns: Turns,
 }
 
 impl Admin {
-    /// A room over the engines; `ready` turns false when the process is about to stop.
+    /// A room over the engines.
+    #[expect(clippy::too_many_arguments, reason = "each is handed in by name, once, in `app`")]
     pub fn new(
         settings: Settings,
         visits: Arc<Visits>,
@@ -79,9 +105,10 @@ impl Admin {
         ledger: Ledger,
         metrics: Metrics,
         reload: Reload,
-        ready: Arc<AtomicBool>,
+        look: Look,
+        turns: Turns,
     ) -> Self {
-        Self { settings: Arc::new(settings), visits, spool, ledger, metrics, reload, ready }
+        Self { settings: Arc::new(settings), visits, spool, ledger, metrics, reload, look, turns }
     }
 
     /// All routes.
@@ -93,7 +120,7 @@ impl Admin {
             .route("/api/reload", post(reload))
             .layer(middleware::from_fn_with_state(self.clone(), guard::token));
         Router::new()
-            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/healthz", get(healthy))
             .route("/readyz", get(ready))
             .merge(guarded)
             .layer(middleware::from_fn_with_state(self.clone(), guard::host))
@@ -101,11 +128,26 @@ impl Admin {
     }
 }
 
+async fn healthy(State(admin): State<Admin>) -> Response {
+    if (admin.turns)() {
+        "ok\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "a thread stands still\n").into_response()
+    }
+}
+
 async fn ready(State(admin): State<Admin>) -> Response {
-    let spool = admin.spool.status().await.is_ok();
-    let serving = admin.ready.load(Ordering::Relaxed);
-    let status = if spool && serving { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": spool && serving, "serving": serving, "spool": spool }))).into_response()
+    let parts = (admin.look)().await;
+    let ready = parts.iter().all(|part| !part.needed || part.state.is_ok());
+    let told: serde_json::Map<String, Value> = parts
+        .into_iter()
+        .map(|part| {
+            let (well, says) = (part.state.is_ok(), part.state.unwrap_or_else(|says| says));
+            (part.name.to_owned(), json!({ "well": well, "says": says }))
+        })
+        .collect();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": ready, "parts": told }))).into_response()
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {

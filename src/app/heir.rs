@@ -86,7 +86,8 @@ impl Testator {
         if sockets.len() > MOST {
             return Err(io::Error::other("too many listening sockets to hand over"));
         }
-        let names: String = sockets.iter().map(|(name, _)| format!("{name} ")).collect::<String>() + "\n";
+        let names: Vec<&str> = sockets.iter().map(|(name, _)| *name).collect();
+        let names = names.join(" ") + "\n";
         let borrowed: Vec<BorrowedFd<'_>> = sockets.iter().map(|(_, socket)| socket.as_fd()).collect();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
         let mut control = SendAncillaryBuffer::new(&mut space);
@@ -113,8 +114,7 @@ fn receive(stream: &UnixStream) -> io::Result<Vec<(String, TcpListener)>> {
     let mut names = vec![0; NAMES];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received =
-        rustix::net::recvmsg(stream, &mut [IoSliceMut::new(&mut names)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let received = rustix::net::recvmsg(stream, &mut [IoSliceMut::new(&mut names)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
     let names = String::from_utf8_lossy(names.get(..received.bytes).unwrap_or_default()).into_owned();
     let mut sockets: Vec<OwnedFd> = Vec::new();
     for message in control.drain() {

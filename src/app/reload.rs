@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::admin::Reload;
 use crate::admin::Reloaded;
+use crate::app::manager;
 use crate::app::standing::Standing;
 use crate::app::state;
 use crate::app::state::Engines;
@@ -59,6 +60,13 @@ impl Reloader {
 
     /// Loads everything anew; what has faults stays as it was. One reload at a time.
     pub(super) fn reload(&self) -> Reloaded {
+        manager::reloading();
+        let done = self.reload_now();
+        manager::ready(if done.faults.is_empty() { "serving" } else { "serving; the last reload had faults" });
+        done
+    }
+
+    fn reload_now(&self) -> Reloaded {
         let mut done = Reloaded::default();
         if let Some(path) = &self.config_path {
             match Config::load(path, &|name| std::env::var(name).ok()) {
@@ -82,6 +90,11 @@ impl Reloader {
         done.after_restart = left.into_iter().map(str::to_owned).collect();
         self.reload_files(&mut config, Some(newer), &mut done);
         done
+    }
+
+    /// The configuration in force; nothing is reloaded while it is held.
+    pub(super) fn still(&self) -> MutexGuard<'_, Config> {
+        self.lock()
     }
 
     fn lock(&self) -> MutexGuard<'_, Config> {

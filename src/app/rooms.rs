@@ -17,6 +17,7 @@ use crate::proxy::Shop;
 use crate::proxy::bypass::Exempt;
 use crate::server;
 use crate::server::Door;
+use crate::server::Pressure;
 use crate::server::route::GraphDoor;
 use crate::server::route::ShopDoor;
 use crate::telemetry::Metrics;
@@ -56,7 +57,7 @@ pub(super) fn build(
         clock.clone(),
     );
     let collector = Arc::new(match before {
-        Some(before) => before.collector.changed(collect_settings(config), engines.spool.clone()),
+        Some(before) => before.collector.changed(collect_settings(config)),
         None => collector(config, engines, metrics, clock),
     });
     let bypass = before.map_or_else(Bypass::default, |before| before.bypass.clone());
@@ -159,7 +160,7 @@ fn proxy_settings(config: &Config) -> proxy::Settings {
 }
 
 /// The settings of the shop's listener.
-pub(super) fn shop_settings(config: &Config) -> server::Settings {
+pub(super) fn shop_settings(config: &Config, pressure: &Pressure) -> server::Settings {
     let usual = server::Settings::default();
     server::Settings {
         address: config.listen,
@@ -171,19 +172,26 @@ pub(super) fn shop_settings(config: &Config) -> server::Settings {
         idle: config.deadlines.idle,
         write: config.deadlines.body,
         grace: config.deadlines.grace,
+        handshake: config.deadlines.handshake,
+        event_body: config.deadlines.event_body,
+        fields: config.limits.fields,
+        line_limit: config.limits.line,
+        head_limit: config.limits.head,
+        http2: config.http2,
+        pressure: pressure.clone(),
         hsts: config.tls.as_ref().and_then(|tls| tls.hsts).map(server::hsts),
         ..usual
     }
 }
 
 /// The settings of the Graph-compatible listener: one thread is plenty for back ends.
-pub(super) fn graph_settings(config: &Config) -> server::Settings {
-    server::Settings { address: config.graph_listen, proxy_protocol: false, cores: 1, ..shop_settings(config) }
+pub(super) fn graph_settings(config: &Config, pressure: &Pressure) -> server::Settings {
+    server::Settings { address: config.graph_listen, proxy_protocol: false, cores: 1, ..shop_settings(config, pressure) }
 }
 
 /// The settings of the listener that sends plain HTTP to `https`; its address is the configuration's affair.
-pub(super) fn redirect_settings(config: &Config) -> server::Settings {
-    server::Settings { cores: 1, hsts: None, ..shop_settings(config) }
+pub(super) fn redirect_settings(config: &Config, pressure: &Pressure) -> server::Settings {
+    server::Settings { cores: 1, hsts: None, ..shop_settings(config, pressure) }
 }
 
 /// What the operator exempts.

@@ -4,17 +4,27 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
+use tokio::sync::watch;
+
+use crate::app::StartError;
 use crate::app::couriers::Couriers;
 use crate::app::rooms;
 use crate::app::rooms::Rooms;
+use crate::app::sockets;
 use crate::app::state;
 use crate::app::state::Engines;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::Memory;
+use crate::proxy::Origin;
 use crate::server;
 use crate::server::Live;
+use crate::server::Pressure;
 use crate::telemetry::Metrics;
 
 /// How many former prefixes are served; each is asked for in turn by every request.
@@ -32,6 +42,10 @@ pub(super) struct Doors {
 pub(super) struct Standing {
     doors: Doors,
     pub(super) couriers: Couriers,
+    pub(super) pressure: Pressure,
+    memory: watch::Sender<Memory>,
+    /// Whether the state folder is this process's.
+    owns_state: AtomicBool,
     metrics: Metrics,
     clock: Clock,
     newest: Mutex<Newest>,
@@ -40,6 +54,7 @@ pub(super) struct Standing {
 struct Newest {
     engines: Engines,
     rooms: Rooms,
+    site: Origin,
     prefix: String,
     former: VecDeque<Arc<str>>,
 }
@@ -51,24 +66,33 @@ impl std::fmt::Debug for Standing {
 }
 
 impl Standing {
+    #[expect(clippy::too_many_arguments, reason = "each is handed in by name, once, at the start")]
     pub(super) fn new(
         doors: Doors,
         couriers: Couriers,
         rooms: Rooms,
         engines: &Engines,
         config: &Config,
+        pressure: Pressure,
         metrics: Metrics,
         clock: Clock,
     ) -> Self {
-        let newest = Newest { engines: engines.clone(), rooms, prefix: config.prefix.clone(), former: VecDeque::new() };
+        let newest = Newest {
+            engines: engines.clone(),
+            rooms,
+            site: config.upstream.clone(),
+            prefix: config.prefix.clone(),
+            former: VecDeque::new(),
+        };
         couriers.send_to(rooms::targets(config), engines);
-        Self { doors, couriers, metrics, clock, newest: Mutex::new(newest) }
+        let (memory, owns_state) = (watch::channel(config.limits.memory).0, AtomicBool::new(true));
+        Self { doors, couriers, pressure, memory, owns_state, metrics, clock, newest: Mutex::new(newest) }
     }
 
     /// Serves by this configuration from the next request on, over engines that differ at most in what they trust. The
     /// destinations that are no more.
     pub(super) fn take(&self, config: &Config, engines: Engines) -> Vec<String> {
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut newest = self.newest();
         if newest.prefix != config.prefix {
             let before = std::mem::replace(&mut newest.prefix, config.prefix.clone());
             newest.former.retain(|former| **former != *config.prefix);
@@ -78,19 +102,80 @@ impl Standing {
         engines.ledger.keep(&state::ledger_settings(config));
         let former: Arc<[Arc<str>]> = newest.former.iter().cloned().collect();
         let rooms = rooms::build(config, &engines, &self.metrics, &self.clock, Some((&newest.rooms, former)));
-        let shop = server::Settings { tls: engines.tls.clone(), ..rooms::shop_settings(config) };
+        let shop = server::Settings { tls: engines.tls.clone(), ..rooms::shop_settings(config, &self.pressure) };
         self.doors.shop.replace(&shop, &rooms.shop);
         if let Some(redirect) = &self.doors.redirect {
-            redirect.replace(&rooms::redirect_settings(config), &rooms.redirect);
+            redirect.replace(&rooms::redirect_settings(config, &self.pressure), &rooms.redirect);
         }
-        self.doors.graph.replace(&rooms::graph_settings(config), &rooms.graph);
+        self.doors.graph.replace(&rooms::graph_settings(config, &self.pressure), &rooms.graph);
         newest.rooms = rooms;
+        newest.site.clone_from(&config.upstream);
+        self.memory.send_replace(config.limits.memory);
         newest.engines = engines;
         self.couriers.send_to(rooms::targets(config), &newest.engines)
     }
 
+    /// What the overload guard holds the memory to.
+    pub(super) fn memory(&self) -> watch::Receiver<Memory> {
+        self.memory.subscribe()
+    }
+
+    /// The site's host and port.
+    pub(super) fn site(&self) -> (String, u16) {
+        let newest = self.newest();
+        let (host, port) = newest.site.place();
+        (host.to_owned(), port)
+    }
+
+    /// The listeners with the names of their sockets.
+    pub(super) fn doors(&self) -> impl Iterator<Item = (&'static str, &Live)> {
+        let Doors { shop, redirect, graph } = &self.doors;
+        [(sockets::SHOP, shop), (sockets::GRAPH, graph)].into_iter().chain(redirect.iter().map(|door| (sockets::REDIRECT, door)))
+    }
+
+    /// Lets new connections wait, or accepts them again.
+    pub(super) fn pause(&self, pause: bool) {
+        for (_, door) in self.doors() {
+            door.pause(pause);
+        }
+    }
+
+    /// What each thread of a listener has counted.
+    pub(super) fn beats(&self) -> Vec<u64> {
+        self.doors().flat_map(|(_, door)| door.beats()).collect()
+    }
+
+    /// Whether the state folder is this process's.
+    pub(super) fn owns_state(&self) -> bool {
+        self.owns_state.load(Ordering::Acquire)
+    }
+
+    /// Writes everything and lets go of the state folder. Records go on: each is one write to the end of a file.
+    pub(super) async fn give_up_state(&self) {
+        self.owns_state.store(false, Ordering::Release);
+        let engines = self.engines();
+        // It waits for a thread of its own.
+        let _ = tokio::task::spawn_blocking(move || engines.visits.leave()).await;
+        self.engines().spool.close().await;
+    }
+
+    /// Takes the state folder back; blocks.
+    pub(super) fn take_state_back(&self, config: &Config) -> Result<(), StartError> {
+        let engines = self.engines();
+        let (spool, visits) = (config.state.join("spool.db"), config.state.join("visits.db"));
+        engines.spool.reopen(&state::spool_settings(config)).map_err(|error| state::opened(&spool, &error))?;
+        engines.visits.come_back().map_err(|error| state::opened(&visits, &error))?;
+        self.owns_state.store(true, Ordering::Release);
+        self.couriers.send_to(rooms::targets(config), &engines);
+        Ok(())
+    }
+
     /// The engines in use.
     pub(super) fn engines(&self) -> Engines {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner).engines.clone()
+        self.newest().engines.clone()
+    }
+
+    fn newest(&self) -> MutexGuard<'_, Newest> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

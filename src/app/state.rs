@@ -44,8 +44,12 @@ pub(super) struct Engines {
 }
 
 impl Engines {
-    /// Loads rules and lists (all faults at once), then opens the state folder.
-    pub(super) fn open(config: &Config, now: UnixMillis) -> Result<Self, StartError> {
+    /// Loads rules and lists (all faults at once), then opens the state folder; in between, all is sound and nothing open.
+    pub(super) fn open(
+        config: &Config,
+        now: UnixMillis,
+        sound: impl FnOnce() -> Result<(), StartError>,
+    ) -> Result<Self, StartError> {
         let facts = facts_settings(config);
         let (policy, knowledge) = (policy(config), Knowledge::load(&facts));
         let (certificates, trust) = (certificates(config, now), trust(config));
@@ -61,16 +65,15 @@ impl Engines {
             reason: error.to_string(),
             hint: "the system may be out of random numbers".to_owned(),
         })?;
+        sound()?;
         let state = &config.state;
         // Nobody else's business, whatever the umask says.
         DirBuilder::new().recursive(true).mode(0o700).create(state).map_err(|error| opened(state, &error))?;
         let keys =
             Keys::load_or_create(&state.join("keys"), rand::random()).map_err(|error| opened(&state.join("keys"), &error))?;
-        let spool =
-            spool::Settings { path: state.join("spool.db"), max_bytes: config.limits.spool_bytes, ..spool::Settings::default() };
         let visits = visits::Settings { path: Some(state.join("visits.db")), ..visits::Settings::default() };
         // First, since it says best that another process is at work here.
-        let spool = Spool::open(&spool).map_err(|error| opened(&state.join("spool.db"), &error))?;
+        let spool = Spool::open(&spool_settings(config)).map_err(|error| opened(&state.join("spool.db"), &error))?;
         if !spool.is_open() {
             tracing::error!("the disk is full: free some space; pages are served, and events refused until then");
         }
@@ -128,6 +131,12 @@ pub(super) fn trust(config: &Config) -> Result<Option<Trust>, Vec<Fault>> {
     trust.map(Some).map_err(|fault| vec![fault])
 }
 
+/// Where events are kept, and how many.
+pub(super) fn spool_settings(config: &Config) -> spool::Settings {
+    let (path, max_bytes) = (config.state.join("spool.db"), config.limits.spool_bytes);
+    spool::Settings { path, max_bytes, ..spool::Settings::default() }
+}
+
 /// How records are kept.
 pub(super) fn ledger_settings(config: &Config) -> ledger::Settings {
     ledger::Settings {
@@ -167,7 +176,8 @@ pub(super) fn admin_token(config: &Config) -> Result<SecretString, StartError> {
     Ok(SecretString::from(token))
 }
 
-fn opened(path: &Path, error: &dyn std::error::Error) -> StartError {
+/// What cannot be opened, with all its causes.
+pub(super) fn opened(path: &Path, error: &dyn std::error::Error) -> StartError {
     let said = error.to_string();
     let (reason, hint) =
         said.split_once("\nhint: ").unwrap_or((&said, "the state folder must be writable and belong to one process"));

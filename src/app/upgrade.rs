@@ -21,7 +21,7 @@ use crate::app::heir::Testator;
 use crate::app::reload::Reloader;
 use crate::app::sockets;
 use crate::app::standing::Standing;
-use crate::server;
+use crate::config::Config;
 
 /// How long the new process may take to check its files; lists are large and disks slow.
 const CHECKING: Duration = Duration::from_mins(1);
@@ -74,6 +74,8 @@ impl Upgrade {
     }
 
     fn to(&self, stream: UnixStream) -> io::Result<Duration> {
+        // No reload meanwhile: it would open what is about to change hands.
+        let config = self.reloader.still();
         let mut testator = Testator::send(stream, &self.sockets()?)?;
         testator.until_checked(CHECKING)?;
         self.side.block_on(self.standing.couriers.end());
@@ -88,7 +90,7 @@ impl Upgrade {
         let ready = testator.until_ready(OPENING);
         resumes.abort();
         if ready.is_err() {
-            self.resume();
+            self.resume(&config);
         }
         ready.map(|()| began.elapsed())
     }
@@ -102,8 +104,8 @@ impl Upgrade {
     }
 
     /// Takes the state folder back.
-    fn resume(&self) {
-        if let Err(error) = self.reloader.open_state() {
+    fn resume(&self, config: &Config) {
+        if let Err(error) = self.standing.take_state_back(config) {
             tracing::error!(%error, "the state folder cannot be opened again: events are refused; restart the process");
         }
         self.standing.pause(false);
@@ -115,13 +117,4 @@ fn put_away(child: &mut Child) {
     // It may have ended by itself, which is why.
     let _ = child.kill();
     let _ = child.wait();
-}
-
-/// Keeps a listener's kind in one place with its name.
-pub(super) fn name(door: &server::Door) -> &'static str {
-    match door {
-        server::Door::Shop(_) => sockets::SHOP,
-        server::Door::Redirect(_) => sockets::REDIRECT,
-        server::Door::Graph(_) => sockets::GRAPH,
-    }
 }

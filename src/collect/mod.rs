@@ -158,16 +158,16 @@ impl Collector {
         Self { settings, policy, sources, visits, spool, ledger, keys, metrics, clock, posts, caps }
     }
 
-    /// The same collector by other settings, over this spool. Who has come lately is remembered.
+    /// The same collector by other settings. Who has come lately is remembered.
     #[must_use]
-    pub fn changed(&self, settings: Settings, spool: Spool) -> Self {
+    pub fn changed(&self, settings: Settings) -> Self {
         Self {
             caps: self.caps.changed(&self.settings.destinations, &settings.destinations),
             settings,
             policy: Arc::clone(&self.policy),
             sources: Arc::clone(&self.sources),
             visits: Arc::clone(&self.visits),
-            spool,
+            spool: self.spool.clone(),
             ledger: self.ledger.clone(),
             keys: Arc::clone(&self.keys),
             metrics: self.metrics.clone(),

@@ -22,6 +22,7 @@ use crate::proxy::AddressField;
 use crate::proxy::CookieDomain;
 use crate::proxy::HostField;
 use crate::proxy::Origin;
+use crate::server::streams;
 use crate::server::tls::certificates::Files;
 use crate::verdict::Mode;
 
@@ -85,6 +86,8 @@ pub struct Config {
     pub deadlines: Deadlines,
     /// Limits.
     pub limits: Limits,
+    /// The bounds of HTTP/2.
+    pub http2: streams::Limits,
     /// What is plainly proxied.
     pub bypass: Bypass,
 }
@@ -162,6 +165,12 @@ pub struct Deadlines {
     pub upstream_idle: Duration,
     /// For active requests when the process stops.
     pub grace: Duration,
+    /// For a TLS handshake.
+    pub handshake: Duration,
+    /// For the body of a conversion event.
+    pub event_body: Duration,
+    /// How long the process says that it is not ready before it stops accepting.
+    pub drain_wait: Duration,
 }
 
 /// Limits of the proxy.
@@ -175,6 +184,25 @@ pub struct Limits {
     pub spool_bytes: u64,
     /// Requests of one destination's key at the Graph-compatible listener per minute.
     pub graph_requests_per_minute: u32,
+    /// Fields of a request head.
+    pub fields: usize,
+    /// Bytes of a request line.
+    pub line: usize,
+    /// Bytes of a request head.
+    pub head: usize,
+    /// What the overload guard holds the process's memory to.
+    pub memory: Memory,
+}
+
+/// What the overload guard holds the process's memory to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// The bound of its control group, if it has one.
+    Auto,
+    /// Nothing.
+    Off,
+    /// So many bytes.
+    Bytes(u64),
 }
 
 /// What is plainly proxied: not scored, not injected.
@@ -254,7 +282,8 @@ mod tests {
         let environment = |name: &str| Some(format!("{name}-value"));
         let example = Config::parse("example", text.as_bytes(), Path::new("/x"), &environment).unwrap();
         let bare = Config::parse("bare", b"upstream: http://127.0.0.1:3000\n", Path::new("/x"), &environment).unwrap();
-        let shown = |config: &Config| format!("{:?} {:?} {:?}", config.deadlines, config.limits, config.records);
+        let shown =
+            |config: &Config| format!("{:?} {:?} {:?} {:?}", config.deadlines, config.limits, config.http2, config.records);
         assert_eq!(shown(&example), shown(&bare));
         assert_eq!((example.mode, example.prefix, example.listen), (bare.mode, bare.prefix, bare.listen));
     }

@@ -9,6 +9,9 @@ use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 
+use http::HeaderValue;
+use http::StatusCode;
+use http::header::CONNECTION;
 use http::header::STRICT_TRANSPORT_SECURITY;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -104,6 +107,9 @@ impl Talk {
                 let mut response = room.answer(&connection, request).await;
                 if secure && let Some(hsts) = &room.settings().hsts {
                     response.headers_mut().entry(STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.clone());
+                }
+                if room.settings().pressure.parts() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 let idle = room.settings().idle;
                 Ok::<_, Infallible>(response.map(|body| Resting::new(body, connection, idle)))

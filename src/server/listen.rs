@@ -4,6 +4,7 @@
 use std::io;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
+use std::net::TcpListener as StdListener;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,8 +13,11 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use socket2::Domain;
+use socket2::Protocol;
+use socket2::Socket;
+use socket2::Type;
 use tokio::net::TcpListener;
-use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
@@ -33,6 +37,8 @@ use crate::server::preamble;
 use crate::server::wire::Raw;
 use crate::telemetry::Metrics;
 
+/// How often a thread says that it turns round.
+const BEAT: Duration = Duration::from_secs(1);
 /// How long a thread rests when no connection can be accepted, as when files have run out.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
@@ -68,24 +74,30 @@ impl Running {
 
 /// Starts the threads; returns when all of them listen. They stop when `stop` becomes true or its sender is gone.
 pub fn serve(settings: &Settings, door: &Door, metrics: &Metrics, stop: &watch::Receiver<bool>) -> io::Result<Running> {
-    let first = bind(settings.address)?;
-    let address = first.local_addr()?;
-    let mut sockets = vec![first];
-    for _ in 1..settings.cores.max(1) {
-        sockets.push(bind(address)?);
-    }
+    serve_on(settings, door, metrics, stop, Vec::new())
+}
+
+/// The same on sockets that listen already, as of a process before; without any, it opens its own. Each has a thread at
+/// least, so that no connection waits in one for ever; further threads share them.
+pub fn serve_on(
+    settings: &Settings,
+    door: &Door,
+    metrics: &Metrics,
+    stop: &watch::Receiver<bool>,
+    given: Vec<StdListener>,
+) -> io::Result<Running> {
+    let sockets = if given.is_empty() { own(settings)? } else { given };
+    let address = sockets.first().ok_or(io::ErrorKind::AddrNotAvailable)?.local_addr()?;
+    let posts = settings.cores.max(sockets.len());
+    let shared: Vec<StdListener> = sockets.iter().cycle().take(posts).map(StdListener::try_clone).collect::<Result<_, _>>()?;
     let admission = Admission::new(settings.connections, settings.per_address, metrics.open_connections.clone());
-    let live = Live::new(settings.clone(), door.clone(), admission.clone());
-    let (ready, listening) = sync_channel(sockets.len());
-    let mut threads = Vec::with_capacity(sockets.len());
-    for (number, socket) in sockets.into_iter().enumerate() {
-        let post = Post {
-            live: live.clone(),
-            backlog: settings.backlog,
-            admission: admission.clone(),
-            counts: Counts::new(metrics),
-            stop: stop.clone(),
-        };
+    let live = Live::new(settings.clone(), door.clone(), admission.clone(), sockets, posts);
+    let (ready, listening) = sync_channel(posts);
+    let mut threads = Vec::with_capacity(posts);
+    for (number, socket) in shared.into_iter().enumerate() {
+        socket.set_nonblocking(true)?;
+        let post =
+            Post { number, live: live.clone(), admission: admission.clone(), counts: Counts::new(metrics), stop: stop.clone() };
         let ready = ready.clone();
         threads.push(std::thread::Builder::new().name(format!("door-{number}")).spawn(move || post.run(socket, &ready))?);
     }
@@ -96,25 +108,37 @@ pub fn serve(settings: &Settings, door: &Door, metrics: &Metrics, stop: &watch::
     Ok(Running { address, live, threads })
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.set_reuseport(true)?;
-    socket.bind(address)?;
-    Ok(socket)
+/// A socket for each thread, all on one port: the kernel spreads connections over them.
+fn own(settings: &Settings) -> io::Result<Vec<StdListener>> {
+    let first = bind(settings.address, settings.backlog)?;
+    let address = first.local_addr()?;
+    let mut sockets = vec![first];
+    for _ in 1..settings.cores.max(1) {
+        sockets.push(bind(address, settings.backlog)?);
+    }
+    Ok(sockets)
+}
+
+fn bind(address: SocketAddr, backlog: u32) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
 }
 
 /// What one thread is given.
 struct Post {
+    number: usize,
     live: Live,
-    backlog: u32,
     admission: Admission,
     counts: Counts,
     stop: watch::Receiver<bool>,
 }
 
 impl Post {
-    fn run(self, socket: TcpSocket, ready: &SyncSender<io::Result<()>>) {
+    fn run(self, socket: StdListener, ready: &SyncSender<io::Result<()>>) {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
@@ -124,7 +148,7 @@ impl Post {
         };
         LocalSet::new().block_on(&runtime, async move {
             // The other end waits for each thread's word, so that it is never gone.
-            match socket.listen(self.backlog) {
+            match TcpListener::from_std(socket) {
                 Ok(listener) => {
                     let _ = ready.send(Ok(()));
                     self.accept(listener).await;
@@ -137,7 +161,16 @@ impl Post {
     async fn accept(self, listener: TcpListener) {
         let mut stop = self.stop.clone();
         let mut stopped = pin!(stop.wait_for(|stop| *stop));
-        let mut changed = self.live.changed();
+        let (mut changed, mut paused) = (self.live.changed(), self.live.paused());
+        let mut waits = *paused.borrow_and_update();
+        let (live, number) = (self.live.clone(), self.number);
+        tokio::task::spawn_local(async move {
+            let mut every = tokio::time::interval(BEAT);
+            loop {
+                every.tick().await;
+                live.beat(number);
+            }
+        });
         let thread = Rc::new(Thread {
             rooms: Rc::new(Rooms::new(&self.live)),
             here: Admission::new(usize::MAX, usize::MAX, prometheus_client::metrics::gauge::Gauge::default()),
@@ -145,7 +178,11 @@ impl Post {
         });
         loop {
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                accepted = listener.accept(), if !waits => accepted,
+                Ok(()) = paused.changed() => {
+                    waits = *paused.borrow_and_update();
+                    continue;
+                }
                 // So that what an idle thread holds of the old standing goes.
                 Ok(()) = changed.changed() => {
                     thread.rooms.now();
@@ -169,6 +206,7 @@ impl Post {
             }
         }
         drop(listener);
+        thread.post.live.shut();
         let grace = thread.rooms.now().settings().grace;
         if tokio::time::timeout(grace, thread.here.empty()).await.is_err() {
             tracing::warn!("connections cut at the end of the grace");
@@ -211,7 +249,8 @@ impl Thread {
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let Post { counts, admission, stop, .. } = &self.post;
         let room = self.rooms.now();
-        let Some(ticket) = admission.admit(peer.ip()) else {
+        let pressed = room.settings().pressure.refuses();
+        let Some(ticket) = admission.admit(peer.ip()).filter(|_| !pressed) else {
             counts.full.inc();
             // Best effort: a full socket buffer on a new connection is not worth waiting for.
             let _ = stream.try_write(room.door().full());

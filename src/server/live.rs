@@ -5,8 +5,12 @@
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::fmt;
+use std::io;
+use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -29,6 +33,11 @@ struct Shared {
     standing: ArcSwap<Standing>,
     admission: Admission,
     changed: watch::Sender<u64>,
+    paused: watch::Sender<bool>,
+    /// The listening sockets, for as long as anybody accepts from them.
+    sockets: Mutex<Vec<TcpListener>>,
+    /// What each thread counts while it turns round.
+    beats: Box<[AtomicU64]>,
 }
 
 /// What is served by until something newer comes.
@@ -45,13 +54,16 @@ impl fmt::Debug for Live {
 }
 
 impl Live {
-    pub(super) fn new(settings: Settings, door: Door, admission: Admission) -> Self {
+    pub(super) fn new(settings: Settings, door: Door, admission: Admission, sockets: Vec<TcpListener>, threads: usize) -> Self {
         let standing = Standing { generation: 0, settings: Arc::new(settings), door };
         Self(Arc::new(Shared {
             generation: AtomicU64::new(0),
             standing: ArcSwap::from_pointee(standing),
             admission,
             changed: watch::channel(0).0,
+            paused: watch::channel(false).0,
+            sockets: Mutex::new(sockets),
+            beats: (0..threads).map(|_| AtomicU64::new(0)).collect(),
         }))
     }
 
@@ -67,6 +79,41 @@ impl Live {
         shared.standing.store(Arc::new(Standing { generation, settings: Arc::new(settings), door: door.clone() }));
         shared.generation.store(generation, Ordering::Release);
         shared.changed.send_replace(generation);
+    }
+
+    /// Lets new connections wait in their queue, or accepts them again. Whatever was accepted goes on.
+    pub fn pause(&self, pause: bool) {
+        self.0.paused.send_replace(pause);
+    }
+
+    /// The listening sockets once more, for a process that goes on with them.
+    ///
+    /// # Errors
+    /// The system is out of files.
+    pub fn sockets(&self) -> io::Result<Vec<TcpListener>> {
+        self.0.sockets.lock().unwrap_or_else(PoisonError::into_inner).iter().map(TcpListener::try_clone).collect()
+    }
+
+    /// Lets go of the sockets, so that they close with the threads' own.
+    pub(super) fn shut(&self) {
+        self.0.sockets.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// What each thread has counted, once a second.
+    pub fn beats(&self) -> impl Iterator<Item = u64> {
+        self.0.beats.iter().map(|beat| beat.load(Ordering::Relaxed))
+    }
+
+    /// One more turn of a thread.
+    pub(super) fn beat(&self, thread: usize) {
+        if let Some(beat) = self.0.beats.get(thread) {
+            beat.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Told whether new connections wait.
+    pub(super) fn paused(&self) -> watch::Receiver<bool> {
+        self.0.paused.subscribe()
     }
 
     /// Told of each newer standing.

@@ -8,6 +8,7 @@ pub mod guard;
 pub mod listen;
 pub mod live;
 pub mod preamble;
+pub mod pressure;
 pub mod route;
 pub mod shown;
 pub mod streams;
@@ -23,7 +24,10 @@ use http::HeaderValue;
 
 pub use crate::server::listen::Running;
 pub use crate::server::listen::serve;
+pub use crate::server::listen::serve_on;
 pub use crate::server::live::Live;
+pub use crate::server::pressure::Press;
+pub use crate::server::pressure::Pressure;
 pub use crate::server::route::Door;
 pub use crate::server::tls::Tls;
 
@@ -66,6 +70,8 @@ pub struct Settings {
     pub http2: streams::Limits,
     /// How long the body of a conversion event may take. Beacons are small; 10 s is generous.
     pub event_body: Duration,
+    /// How hard pressed the process is.
+    pub pressure: Pressure,
 }
 
 impl Default for Settings {
@@ -89,6 +95,7 @@ impl Default for Settings {
             backlog: 1_024,
             http2: streams::Limits::default(),
             event_body: Duration::from_secs(10),
+            pressure: Pressure::default(),
         }
     }
 }

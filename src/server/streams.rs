@@ -248,7 +248,7 @@ impl Talk {
                 return Poll::Ready(None);
             }
             let rested = connection.is_over(Wait::Idle);
-            if !leaving && (rested || stopping.came(context, stopped.as_mut())) {
+            if !leaving && (rested || settings.pressure.parts() || stopping.came(context, stopped.as_mut())) {
                 leaving = true;
                 Pin::new(&mut http).graceful_shutdown();
             }

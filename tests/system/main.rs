@@ -23,5 +23,6 @@ mod stop;
 mod streams;
 mod synced;
 mod trace;
+mod upgrade;
 mod usage;
 mod whole;

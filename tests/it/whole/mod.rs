@@ -13,6 +13,7 @@ mod joins;
 mod kill;
 mod pages;
 pub(crate) mod process;
+mod ready;
 mod reload;
 pub(crate) mod seen;
 mod start;
