@@ -72,6 +72,7 @@ metrics! {
         connections = "clicksieve_connections": "Connections accepted on the shop's listener";
         upstream_connections = "clicksieve_upstream_connections": "Connections opened to the upstream";
         records_dropped = "clicksieve_records_dropped": "Decision records dropped because their queue was full";
+        access_lines_dropped = "clicksieve_access_lines_dropped": "Lines of the access log that found no room, in their queue or on the disk";
         stripped_contact_data = "clicksieve_stripped_contact_data": "Contact-like parameters and keys removed from URLs and custom data";
         proofs = "clicksieve_proofs": "Pages whose script proved that it ran";
     }

@@ -4,7 +4,6 @@
 mod couriers;
 mod health;
 mod heir;
-mod manager;
 mod memory;
 mod opened;
 mod pulse;
@@ -15,6 +14,7 @@ mod sockets;
 mod standing;
 mod start;
 mod state;
+mod systemd;
 mod upgrade;
 mod watched;
 

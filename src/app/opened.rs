@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::app::StartError;
 use crate::app::rooms;
 use crate::app::rooms::Rooms;
+use crate::app::rooms::Shared;
 use crate::app::sockets;
 use crate::app::sockets::Sockets;
 use crate::app::standing::Doors;
@@ -17,7 +18,6 @@ use crate::app::state::Engines;
 use crate::config::Config;
 use crate::server;
 use crate::server::Door;
-use crate::server::Pressure;
 use crate::server::Running;
 use crate::server::Settings;
 use crate::telemetry::Metrics;
@@ -38,7 +38,7 @@ impl Opened {
         engines: &Engines,
         rooms: &Rooms,
         metrics: &Metrics,
-        pressure: &Pressure,
+        shared: &Shared,
         ending: &watch::Receiver<bool>,
         mut given: Sockets,
     ) -> Result<Self, StartError> {
@@ -46,17 +46,17 @@ impl Opened {
             let sockets = given.take(name, key, settings.address);
             server::serve_on(settings, door, metrics, ending, sockets).map_err(failed(key, settings.address))
         };
-        let settings = Settings { tls: engines.tls.clone(), ..rooms::shop_settings(config, pressure) };
+        let settings = Settings { tls: engines.tls.clone(), ..rooms::shop_settings(config, shared) };
         let shop = serve(sockets::SHOP, "listen", &settings, &rooms.shop, metrics)?;
         // The connections of the others are not the shop's, so they are counted apart from the shop's.
         let redirect = match config.tls.as_ref().and_then(|tls| tls.redirect) {
             Some(address) => {
-                let settings = Settings { address, ..rooms::redirect_settings(config, pressure) };
+                let settings = Settings { address, ..rooms::redirect_settings(config, shared) };
                 Some(serve(sockets::REDIRECT, "tls.redirect", &settings, &rooms.redirect, &Metrics::default())?)
             }
             None => None,
         };
-        let settings = rooms::graph_settings(config, pressure);
+        let settings = rooms::graph_settings(config, shared);
         let graph = serve(sockets::GRAPH, "graph.listen", &settings, &rooms.graph, &Metrics::default())?;
         let admin = admin(config.admin_listen, given.take(sockets::ADMIN, "admin.listen", config.admin_listen));
         let admin = Arc::new(admin.map_err(failed("admin.listen", config.admin_listen))?);

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::app::manager;
 use crate::app::standing::Standing;
+use crate::app::systemd;
 
 /// How often it is looked; doors count as often.
 const LOOK: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ const STUCK: Duration = Duration::from_secs(10);
 
 /// Looks until the end; `turns` says what was seen last.
 pub(super) async fn watch(standing: Arc<Standing>, turns: Arc<AtomicBool>, mut stopped: watch::Receiver<bool>) {
-    let watched = manager::is_watching();
+    let watched = systemd::is_watching();
     let mut every = tokio::time::interval(LOOK);
     let mut seen: Vec<(u64, Instant)> = Vec::new();
     loop {
@@ -39,7 +39,7 @@ pub(super) async fn watch(standing: Arc<Standing>, turns: Arc<AtomicBool>, mut s
             tracing::error!("a thread of a listener stands still");
         }
         if watched && all {
-            manager::alive();
+            systemd::alive();
         }
     }
 }

@@ -13,10 +13,10 @@ use tokio::sync::watch;
 
 use crate::admin::Reload;
 use crate::admin::Reloaded;
-use crate::app::manager;
 use crate::app::standing::Standing;
 use crate::app::state;
 use crate::app::state::Engines;
+use crate::app::systemd;
 use crate::app::watched::Files;
 use crate::app::watched::Watcher;
 use crate::clock::Clock;
@@ -60,9 +60,10 @@ impl Reloader {
 
     /// Loads everything anew; what has faults stays as it was. One reload at a time.
     pub(super) fn reload(&self) -> Reloaded {
-        manager::reloading();
+        systemd::reloading();
+        self.standing.reopen_log();
         let done = self.reload_now();
-        manager::ready(if done.faults.is_empty() { "serving" } else { "serving; the last reload had faults" });
+        systemd::ready(if done.faults.is_empty() { "serving" } else { "serving; the last reload had faults" });
         done
     }
 

@@ -17,6 +17,7 @@ use crate::proxy::Shop;
 use crate::proxy::bypass::Exempt;
 use crate::server;
 use crate::server::Door;
+use crate::server::Log;
 use crate::server::Pressure;
 use crate::server::route::GraphDoor;
 use crate::server::route::ShopDoor;
@@ -29,6 +30,13 @@ pub(super) struct Rooms {
     pub(super) graph: Door,
     pub(super) bypass: Bypass,
     collector: Arc<Collector>,
+}
+
+/// What all listeners of the process share.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    pub(super) pressure: Pressure,
+    pub(super) log: Option<Log>,
 }
 
 /// Builds them; `before` are those they follow and the prefixes these had, so that counts and the bypass switch stay.
@@ -63,7 +71,11 @@ pub(super) fn build(
     let bypass = before.map_or_else(Bypass::default, |before| before.bypass.clone());
     bypass.throw(exempt(&config.bypass));
     let shop = ShopDoor {
-        proxy: Arc::new(proxy::Settings { trust: engines.trust.clone(), ..proxy_settings(config) }),
+        proxy: Arc::new(proxy::Settings {
+            trust: engines.trust.clone(),
+            notes: config.access_log.is_some(),
+            ..proxy_settings(config)
+        }),
         shop: Arc::new(shop),
         bypass: bypass.clone(),
         prefix: Arc::from(config.prefix.as_str()),
@@ -160,7 +172,7 @@ fn proxy_settings(config: &Config) -> proxy::Settings {
 }
 
 /// The settings of the shop's listener.
-pub(super) fn shop_settings(config: &Config, pressure: &Pressure) -> server::Settings {
+pub(super) fn shop_settings(config: &Config, door: &Shared) -> server::Settings {
     let usual = server::Settings::default();
     server::Settings {
         address: config.listen,
@@ -178,20 +190,21 @@ pub(super) fn shop_settings(config: &Config, pressure: &Pressure) -> server::Set
         line_limit: config.limits.line,
         head_limit: config.limits.head,
         http2: config.http2,
-        pressure: pressure.clone(),
+        pressure: door.pressure.clone(),
+        log: door.log.clone(),
         hsts: config.tls.as_ref().and_then(|tls| tls.hsts).map(server::hsts),
         ..usual
     }
 }
 
 /// The settings of the Graph-compatible listener: one thread is plenty for back ends.
-pub(super) fn graph_settings(config: &Config, pressure: &Pressure) -> server::Settings {
-    server::Settings { address: config.graph_listen, proxy_protocol: false, cores: 1, ..shop_settings(config, pressure) }
+pub(super) fn graph_settings(config: &Config, door: &Shared) -> server::Settings {
+    server::Settings { address: config.graph_listen, proxy_protocol: false, cores: 1, log: None, ..shop_settings(config, door) }
 }
 
 /// The settings of the listener that sends plain HTTP to `https`; its address is the configuration's affair.
-pub(super) fn redirect_settings(config: &Config, pressure: &Pressure) -> server::Settings {
-    server::Settings { cores: 1, hsts: None, ..shop_settings(config, pressure) }
+pub(super) fn redirect_settings(config: &Config, door: &Shared) -> server::Settings {
+    server::Settings { cores: 1, hsts: None, ..shop_settings(config, door) }
 }
 
 /// What the operator exempts.

@@ -15,11 +15,11 @@ use tokio::task::JoinHandle;
 
 use crate::admin;
 use crate::app::heir::Heir;
-use crate::app::manager;
 use crate::app::opened::Opened;
 use crate::app::reload::Reloader;
 use crate::app::standing::Standing;
 use crate::app::state::Engines;
+use crate::app::systemd;
 use crate::app::upgrade::Upgrade;
 use crate::ledger::Filter;
 use crate::server;
@@ -97,7 +97,7 @@ async fn told(reloader: &Arc<Reloader>, upgrade: Option<&Arc<Upgrade>>, listenin
 async fn handed_over(upgrade: Arc<Upgrade>) -> bool {
     match tokio::task::spawn_blocking(move || upgrade.hand_over()).await {
         Ok(Ok(process)) => {
-            manager::succeeded_by(process);
+            systemd::succeeded_by(process);
             true
         }
         Ok(Err(error)) => {
@@ -179,7 +179,7 @@ impl Running {
             if let Some(heir) = heir {
                 heir.ready();
             }
-            manager::ready("serving");
+            systemd::ready("serving");
         };
         if let Some(side) = &self.side {
             let told = side.block_on(told(&self.reloader, self.upgrade.as_ref(), listening));
@@ -187,13 +187,13 @@ impl Running {
             self.serving.store(false, Ordering::Relaxed);
             let wait = if told == Told::Succeeded {
                 // Kept connections end after an answer that says so, instead of in the face of a request on its way.
-                self.standing.pressure.set(Press::Parting);
+                self.standing.shared.pressure.set(Press::Parting);
                 LEAVING
             } else {
-                manager::stopping();
+                systemd::stopping();
                 self.reloader.still().deadlines.drain_wait
             };
-            side.block_on(tokio::time::sleep(wait));
+            side.block_on(async { tokio::time::sleep(wait).await });
         }
         self.stop();
     }
@@ -211,6 +211,7 @@ impl Running {
         for door in self.doors.drain(..) {
             door.join();
         }
+        self.standing.flush_log();
         let Some(side) = self.side.take() else { return };
         let errands = std::mem::take(&mut self.errands);
         if let Some(engines) = self.engines.take() {

@@ -15,6 +15,7 @@ use crate::app::StartError;
 use crate::app::couriers::Couriers;
 use crate::app::rooms;
 use crate::app::rooms::Rooms;
+use crate::app::rooms::Shared;
 use crate::app::sockets;
 use crate::app::state;
 use crate::app::state::Engines;
@@ -24,7 +25,6 @@ use crate::config::Memory;
 use crate::proxy::Origin;
 use crate::server;
 use crate::server::Live;
-use crate::server::Pressure;
 use crate::telemetry::Metrics;
 
 /// How many former prefixes are served; each is asked for in turn by every request.
@@ -42,7 +42,7 @@ pub(super) struct Doors {
 pub(super) struct Standing {
     doors: Doors,
     pub(super) couriers: Couriers,
-    pub(super) pressure: Pressure,
+    pub(super) shared: Shared,
     memory: watch::Sender<Memory>,
     /// Whether the state folder is this process's.
     owns_state: AtomicBool,
@@ -73,7 +73,7 @@ impl Standing {
         rooms: Rooms,
         engines: &Engines,
         config: &Config,
-        pressure: Pressure,
+        shared: Shared,
         metrics: Metrics,
         clock: Clock,
     ) -> Self {
@@ -86,7 +86,7 @@ impl Standing {
         };
         couriers.send_to(rooms::targets(config), engines);
         let (memory, owns_state) = (watch::channel(config.limits.memory).0, AtomicBool::new(true));
-        Self { doors, couriers, pressure, memory, owns_state, metrics, clock, newest: Mutex::new(newest) }
+        Self { doors, couriers, shared, memory, owns_state, metrics, clock, newest: Mutex::new(newest) }
     }
 
     /// Serves by this configuration from the next request on, over engines that differ at most in what they trust. The
@@ -102,12 +102,12 @@ impl Standing {
         engines.ledger.keep(&state::ledger_settings(config));
         let former: Arc<[Arc<str>]> = newest.former.iter().cloned().collect();
         let rooms = rooms::build(config, &engines, &self.metrics, &self.clock, Some((&newest.rooms, former)));
-        let shop = server::Settings { tls: engines.tls.clone(), ..rooms::shop_settings(config, &self.pressure) };
+        let shop = server::Settings { tls: engines.tls.clone(), ..rooms::shop_settings(config, &self.shared) };
         self.doors.shop.replace(&shop, &rooms.shop);
         if let Some(redirect) = &self.doors.redirect {
-            redirect.replace(&rooms::redirect_settings(config, &self.pressure), &rooms.redirect);
+            redirect.replace(&rooms::redirect_settings(config, &self.shared), &rooms.redirect);
         }
-        self.doors.graph.replace(&rooms::graph_settings(config, &self.pressure), &rooms.graph);
+        self.doors.graph.replace(&rooms::graph_settings(config, &self.shared), &rooms.graph);
         newest.rooms = rooms;
         newest.site.clone_from(&config.upstream);
         self.memory.send_replace(config.limits.memory);
@@ -137,6 +137,20 @@ impl Standing {
     pub(super) fn pause(&self, pause: bool) {
         for (_, door) in self.doors() {
             door.pause(pause);
+        }
+    }
+
+    /// Opens the access log's file anew, as after it was moved away.
+    pub(super) fn reopen_log(&self) {
+        if let Some(log) = &self.shared.log {
+            log.access.reopen();
+        }
+    }
+
+    /// Waits until the access log is written, for a second at most.
+    pub(super) fn flush_log(&self) {
+        if let Some(log) = &self.shared.log {
+            log.access.flush();
         }
     }
 

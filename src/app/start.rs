@@ -22,6 +22,7 @@ use crate::app::opened::Opened;
 use crate::app::pulse;
 use crate::app::reload::Reloader;
 use crate::app::rooms;
+use crate::app::rooms::Shared;
 use crate::app::running::Parts;
 use crate::app::running::Running;
 use crate::app::sockets::Sockets;
@@ -32,6 +33,10 @@ use crate::clock::Clock;
 use crate::clock::UnixMillis;
 use crate::config::Config;
 use crate::delivery;
+use crate::ledger;
+use crate::ledger::Access;
+use crate::ledger::To;
+use crate::server::Log;
 use crate::server::Pressure;
 use crate::telemetry::Metrics;
 
@@ -69,14 +74,15 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
     let engines = Engines::open(config, clock.now(), sound)?;
     let admin_token = state::admin_token(config)?;
     let side = side_runtime()?;
-    let (metrics, pressure) = (Metrics::default(), Pressure::default());
+    let metrics = Metrics::default();
+    let shared = Shared { pressure: Pressure::default(), log: access_log(config, &metrics, &clock)? };
     let (halt, ending) = watch::channel(false);
     let rooms = rooms::build(config, &engines, &metrics, &clock, None);
-    let opened = Opened::open(config, &engines, &rooms, &metrics, &pressure, &ending, sockets)?;
+    let opened = Opened::open(config, &engines, &rooms, &metrics, &shared, &ending, sockets)?;
     let couriers = Couriers::new(side.handle().clone(), metrics.clone(), clock.clone());
     let doors = opened.doors();
     let standing =
-        Arc::new(Standing::new(doors, couriers, rooms, &engines, config, pressure.clone(), metrics.clone(), clock.clone()));
+        Arc::new(Standing::new(doors, couriers, rooms, &engines, config, shared.clone(), metrics.clone(), clock.clone()));
     let reloader =
         Reloader::new(config, config_path, Arc::clone(&standing), side.handle().clone(), metrics.clone(), clock.clone());
     let reloader = Arc::new(reloader);
@@ -98,10 +104,21 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
         side.spawn(serve_admin(listener, admin, ending.clone())),
         side.spawn(sweep(Arc::clone(&standing), metrics, clock, ending.clone())),
         side.spawn(Arc::clone(&reloader).watch(read_at, ending.clone())),
-        side.spawn(memory::watch(standing.memory(), pressure, shown, ending.clone())),
+        side.spawn(memory::watch(standing.memory(), shared.pressure, shown, ending.clone())),
         side.spawn(pulse::watch(Arc::clone(&standing), turns, ending)),
     ];
     Ok(Running::new(opened, Parts { reloader, serving, stop: halt, errands, standing, engines, side, heir }))
+}
+
+/// The access log, where one is wanted.
+fn access_log(config: &Config, metrics: &Metrics, clock: &Clock) -> Result<Option<Log>, StartError> {
+    let Some(wanted) = &config.access_log else { return Ok(None) };
+    let settings = ledger::Settings { max_bytes: wanted.max_bytes, ..state::ledger_settings(config) };
+    let access = Access::open(&wanted.to, &settings, metrics.access_lines_dropped.clone()).map_err(|error| {
+        let path = if let To::File(path) = &wanted.to { path.clone() } else { PathBuf::from("stdout") };
+        state::opened(&path, &error)
+    })?;
+    Ok(Some(Log { access, clock: clock.clone() }))
 }
 
 fn admin(

@@ -24,6 +24,7 @@ impl Config {
         keep("admin.listen", newer.admin_listen != self.admin_listen);
         keep("admin.token", !is_same_secret(newer.admin_token.as_ref(), self.admin_token.as_ref()));
         keep("admin.hosts", newer.admin_hosts != self.admin_hosts);
+        keep("access_log", newer.access_log != self.access_log);
         keep("limits.spool_bytes", newer.limits.spool_bytes != self.limits.spool_bytes);
         taken.listen = self.listen;
         taken.state.clone_from(&self.state);
@@ -32,6 +33,7 @@ impl Config {
         taken.admin_listen = self.admin_listen;
         taken.admin_token.clone_from(&self.admin_token);
         taken.admin_hosts.clone_from(&self.admin_hosts);
+        taken.access_log.clone_from(&self.access_log);
         taken.limits.spool_bytes = self.limits.spool_bytes;
         match (&mut taken.tls, &self.tls) {
             (Some(tls), Some(standing)) => {

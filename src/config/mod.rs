@@ -18,6 +18,7 @@ use url::Url;
 
 use crate::event::user::Forms;
 use crate::fault::Fault;
+use crate::ledger::To;
 use crate::proxy::AddressField;
 use crate::proxy::CookieDomain;
 use crate::proxy::HostField;
@@ -82,6 +83,8 @@ pub struct Config {
     pub admin_hosts: Vec<String>,
     /// Records.
     pub records: Records,
+    /// The access log; `None` for none.
+    pub access_log: Option<AccessLog>,
     /// Deadlines.
     pub deadlines: Deadlines,
     /// Limits.
@@ -144,6 +147,15 @@ pub struct Records {
     pub max_bytes: u64,
     /// How long they are kept.
     pub keep: Duration,
+}
+
+/// The access log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    /// Where its lines go.
+    pub to: To,
+    /// Bytes of all its files together.
+    pub max_bytes: u64,
 }
 
 /// Deadlines of the proxy; none is endless.

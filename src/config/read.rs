@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::config::AccessLog;
 use crate::config::Bypass;
 use crate::config::Config;
 use crate::config::Deadlines;
@@ -23,6 +24,7 @@ use crate::config::secret::Secrets;
 use crate::config::value;
 use crate::event::user::Forms;
 use crate::fault::Fault;
+use crate::ledger::To;
 use crate::proxy::CookieDomain;
 use crate::proxy::HostField;
 use crate::proxy::Origin;
@@ -74,6 +76,7 @@ pub(super) fn config(name: &str, bytes: &[u8], folder: &Path, environment: Envir
         admin_token: secrets.read(&admin, "token", "token_file"),
         admin_hosts: value::texts(admin.list("hosts"), &faults),
         records: records(&file.section("records")),
+        access_log: access_log(&file, folder),
         deadlines: deadlines(&file.section("deadlines")),
         limits: limits(&file.section("limits")),
         http2: http2(&file.section("http2")),
@@ -220,6 +223,21 @@ fn records(section: &Section<'_>) -> Records {
     };
     section.finish();
     records
+}
+
+fn access_log(file: &Section<'_>, folder: &Path) -> Option<AccessLog> {
+    let node = file.node("access_log")?;
+    let section = file.section("access_log");
+    let path = section.text("path");
+    if path.is_none() {
+        section.faults().at(node, "`access_log` has no `path`", Some("path: access.jsonl, or stdout".to_owned()));
+    }
+    // There is one form so far; naming it keeps files good when there are more.
+    value::word(&section, "format", &[("json", ())]);
+    let max_bytes = section.parsed("max_bytes", "a size such as `1GiB`", value::size).unwrap_or(GIB);
+    section.finish();
+    let to = |path: String| if path == "stdout" { To::Stdout } else { To::File(folder.join(path)) };
+    path.map(|path| AccessLog { to: to(path), max_bytes })
 }
 
 fn deadlines(section: &Section<'_>) -> Deadlines {

@@ -66,6 +66,11 @@ impl File {
         self.keep = keep;
     }
 
+    /// Opens the file anew for the next line.
+    pub(super) fn anew(&mut self) {
+        self.open = None;
+    }
+
     /// Appends a line; `false` where it could not be written.
     pub(super) fn append(&mut self, now: UnixMillis, line: &str) -> bool {
         let started = *self.started.get_or_insert(now);

@@ -2,6 +2,7 @@
 //! dropped and said so; a full disk costs records, never traffic. Records hold no contact data: addresses are cut, URLs
 //! cleaned. Must not know who decides.
 
+mod access;
 mod clean;
 mod file;
 mod line;
@@ -22,6 +23,9 @@ use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+pub use self::access::Access;
+pub use self::access::Line;
+pub use self::access::To;
 pub use self::clean::clean_url;
 pub use self::clean::cut_address;
 pub use self::line::FIELDS;

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -26,7 +27,9 @@ use crate::proxy::shop::Asked;
 use crate::proxy::shop::Shop;
 use crate::proxy::upstream::UpstreamBody;
 use crate::seal::PageToken;
+use crate::verdict::Band;
 use crate::verdict::Consent;
+use crate::verdict::Score;
 
 /// One page view on its way. Dropping it writes its record, so that a click counts also where the site failed or the
 /// visitor left.
@@ -37,6 +40,15 @@ pub struct Exchange {
     pub(super) consent: Consent,
     pub(super) cookies: Vec<HeaderValue>,
     pub(super) record: Option<(RecordKind, PageRecord)>,
+}
+
+/// What the door's log says of a forwarded request; an extension of its answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Noted {
+    /// How long the site took to the head of its answer.
+    pub upstream: Duration,
+    /// Score and band of a page view.
+    pub verdict: Option<(Score, Band)>,
 }
 
 /// Which record a page view gets.
@@ -71,6 +83,11 @@ impl Exchange {
         scheme: Scheme,
     ) -> Option<Self> {
         shop.look(connection, Asked { address, scheme }, head)
+    }
+
+    /// Score and band of the page view.
+    pub(super) fn verdict(&self) -> Option<(Score, Band)> {
+        self.record.as_ref().map(|(_, record)| (record.verdict.score, record.verdict.band))
     }
 
     /// Turns the site's answer into the visitor's: injects where the answer is a page, sets cookies, keeps it out of

@@ -13,6 +13,7 @@ use http::header;
 use http::request::Parts;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use tokio::time::Instant;
 
 use crate::inject;
 use crate::proxy::HostField;
@@ -24,6 +25,7 @@ use crate::proxy::bypass::Exempt;
 use crate::proxy::client::Client;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::exchange::Exchange;
+use crate::proxy::exchange::Noted;
 
 use crate::proxy::framing;
 use crate::proxy::headers;
@@ -128,12 +130,17 @@ impl Proxy {
         headers::prepare_request(&mut head.headers, connection, &client, field, upstream_host);
         head.version = Version::HTTP_11;
         let body = VisitorBody::new(body, Arc::clone(connection), self.settings.body_progress, self.settings.first_byte);
+        let asked_at = self.settings.notes.then(Instant::now);
         let response = match visitor_side {
             Some(visitor_side) => self.tunnel(connection, head, body, visitor_side).await?,
             None => self.upstream.send(Request::from_parts(head, body), connection).await?,
         };
         framing::check_answer(&response)?;
         let mut response = self.prepared(response, &client, host.as_ref());
+        if let Some(asked_at) = asked_at {
+            let verdict = exchange.as_ref().and_then(Exchange::verdict);
+            response.extensions_mut().insert(Noted { upstream: asked_at.elapsed(), verdict });
+        }
         let Some(exchange) = exchange else {
             if !plain {
                 inject::tell_apart(response.status(), response.headers_mut());

@@ -103,6 +103,7 @@ impl Talk {
             let (room, connection) = (entry.room(&connection), Arc::clone(&connection));
             connection.end(Wait::Head);
             connection.end(Wait::Idle);
+            let mut told = room.told(&connection, "HTTP/1.1", &request);
             async move {
                 let mut response = room.answer(&connection, request).await;
                 if secure && let Some(hsts) = &room.settings().hsts {
@@ -111,8 +112,11 @@ impl Talk {
                 if room.settings().pressure.parts() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
+                if let Some(told) = &mut told {
+                    told.answered(&mut response);
+                }
                 let idle = room.settings().idle;
-                Ok::<_, Infallible>(response.map(|body| Resting::new(body, connection, idle)))
+                Ok::<_, Infallible>(response.map(|body| Resting::new(body, connection, idle, told)))
             }
         });
         let mut http = protocol(&settings).serve_connection(io, service).with_upgrades();

@@ -2,6 +2,7 @@
 //! that answers it. Promises: a slow, silent or numerous visitor costs no other visitor anything; a stop lets running
 //! answers finish. Must not know what the rooms do.
 
+pub mod access;
 pub mod admission;
 pub mod converse;
 pub mod guard;
@@ -21,6 +22,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::HeaderValue;
+
+use crate::clock::Clock;
+use crate::ledger::Access;
 
 pub use crate::server::listen::Running;
 pub use crate::server::listen::serve;
@@ -72,6 +76,17 @@ pub struct Settings {
     pub event_body: Duration,
     /// How hard pressed the process is.
     pub pressure: Pressure,
+    /// The access log, where one is kept.
+    pub log: Option<Log>,
+}
+
+/// An access log and the clock of its lines.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Where lines are told.
+    pub access: Access,
+    /// When requests came.
+    pub clock: Clock,
 }
 
 impl Default for Settings {
@@ -96,6 +111,7 @@ impl Default for Settings {
             http2: streams::Limits::default(),
             event_body: Duration::from_secs(10),
             pressure: Pressure::default(),
+            log: None,
         }
     }
 }

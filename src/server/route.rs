@@ -35,6 +35,7 @@ use crate::proxy::Shop;
 use crate::proxy::reply;
 use crate::proxy::reply::Kind;
 use crate::server::Settings;
+use crate::server::access::Told;
 use crate::server::watch::Scratch;
 use crate::server::watch::scratch;
 
@@ -173,6 +174,11 @@ impl Room {
     /// The number of what it was made of.
     pub(super) fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// A request as the access log is to tell of it, where there is one.
+    pub(super) fn told<B>(&self, connection: &ConnectionState, protocol: &'static str, request: &Request<B>) -> Option<Told> {
+        self.settings.log.as_ref().map(|log| Told::begin(log, &self.fronts, connection, protocol, request))
     }
 
     /// The door that leads here.

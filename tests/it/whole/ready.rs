@@ -19,9 +19,9 @@ impl Place {
     fn of(site: Option<Site>, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = site.as_ref().map_or_else(Site::nobody, |site| site.address);
-        let text = whole::configuration(address, "http://127.0.0.1:9", &format!("{}{more}", whole::ADMIN));
+        let text = whole::configuration(address, "http://127.0.0.1:9", whole::ADMIN);
         let config = folder.path().join("clicksieve.yaml");
-        std::fs::write(&config, &text).unwrap();
+        std::fs::write(&config, format!("{text}{more}")).unwrap();
         Self { process: Process::start(&config), folder, text, _site: site }
     }
 
