@@ -88,14 +88,22 @@ impl Meter {
     }
 
     fn used(&self) -> Option<u64> {
-        let Some(folder) = &self.group else {
-            let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-            return statm.split_whitespace().nth(1)?.parse::<u64>().ok().map(|pages| pages.saturating_mul(PAGE));
-        };
+        let own = resident()?;
+        let Some(folder) = &self.group else { return Some(own) };
         // Pages of files are given back before anybody is ended.
         let files = stat(&std::fs::read_to_string(folder.join("memory.stat")).ok()?, "inactive_file").unwrap_or(0);
-        Some(number(&folder.join("memory.current"))?.saturating_sub(files))
+        Some(shared(own, number(&folder.join("memory.current"))?.saturating_sub(files)))
     }
+}
+
+/// What counts of a group's use: all of it, unless most of it is others', which closing connections would not bring back.
+fn shared(own: u64, group: u64) -> u64 {
+    if own.saturating_mul(2) < group { own } else { group }
+}
+
+fn resident() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    statm.split_whitespace().nth(1)?.parse::<u64>().ok().map(|pages| pages.saturating_mul(PAGE))
 }
 
 /// The process's group (cgroup v2) and its bound, where it has one.
@@ -118,6 +126,12 @@ fn stat(text: &str, name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_of_the_group_hold_is_not_ours_to_give_back() {
+        assert_eq!(shared(400, 900), 400);
+        assert_eq!(shared(600, 900), 900);
+    }
 
     #[test]
     fn a_press_begins_at_its_mark_and_ends_below_it() {

@@ -92,6 +92,8 @@ impl Upgrade {
         if ready.is_err() {
             self.resume(&config);
         }
+        // What comes now is the new process's, also where the wait was too long for ours.
+        self.standing.pause(ready.is_ok());
         ready.map(|()| began.elapsed())
     }
 
@@ -108,7 +110,6 @@ impl Upgrade {
         if let Err(error) = self.standing.take_state_back(config) {
             tracing::error!(%error, "the state folder cannot be opened again: events are refused; restart the process");
         }
-        self.standing.pause(false);
     }
 }
 

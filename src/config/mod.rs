@@ -382,6 +382,24 @@ mod tests {
     }
 
     #[test]
+    fn every_bound_of_the_door_may_be_set_within_reason() {
+        let text = "upstream: http://s:1\ndeadlines: { handshake: 3s, event_body: 4s, drain_wait: 5s }\n\
+                    limits: { fields: 50, line: 4096, head: 16384, memory: 1GiB }\nhttp2: { streams: 7, ping: 9s }\n\
+                    access_log: { path: stdout, format: json }\n";
+        let config = parse(text).unwrap();
+        let Deadlines { handshake, event_body, drain_wait, .. } = config.deadlines;
+        assert_eq!([handshake, event_body, drain_wait], [3, 4, 5].map(Duration::from_secs));
+        let Limits { fields, line, head, memory, .. } = config.limits;
+        assert_eq!((fields, line, head, memory), (50, 4_096, 16_384, Memory::Bytes(1 << 30)));
+        assert_eq!((config.http2.streams, config.http2.ping), (7, Duration::from_secs(9)));
+        assert_eq!(config.access_log.map(|log| log.to), Some(To::Stdout));
+        let found = faults(
+            "upstream: http://s:1\nlimits: { fields: 5, memory: 1MiB }\nhttp2: { streams: 0 }\naccess_log: { format: text }\n",
+        );
+        assert_eq!(found.len(), 5, "{found:?}");
+    }
+
+    #[test]
     fn two_destinations_of_one_name_or_pixel_are_refused() {
         let row = "  - { pixel_id: 123, access_token: \"${META_TOKEN}\" }\n";
         let found = faults(&format!("upstream: http://s:1\ndestinations:\n{row}{row}"));

@@ -177,8 +177,13 @@ impl Room {
     }
 
     /// A request as the access log is to tell of it, where there is one.
-    pub(super) fn told<B>(&self, connection: &ConnectionState, protocol: &'static str, request: &Request<B>) -> Option<Told> {
-        self.settings.log.as_ref().map(|log| Told::begin(log, &self.fronts, connection, protocol, request))
+    pub(super) fn told<B>(
+        &self,
+        connection: &ConnectionState,
+        protocol: &'static str,
+        request: &Request<B>,
+    ) -> Option<Box<Told>> {
+        self.settings.log.as_ref().map(|log| Box::new(Told::begin(log, &self.fronts, connection, protocol, request)))
     }
 
     /// The door that leads here.

@@ -169,7 +169,7 @@ struct Pieces {
     rest: Bytes,
     stream: Arc<ConnectionState>,
     write: Duration,
-    told: Option<Told>,
+    told: Option<Box<Told>>,
 }
 
 impl Body for Pieces {

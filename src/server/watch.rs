@@ -178,12 +178,12 @@ pub struct Resting {
     body: ProxyBody,
     connection: Arc<ConnectionState>,
     idle: Duration,
-    told: Option<Told>,
+    told: Option<Box<Told>>,
 }
 
 impl Resting {
     /// After `body` the connection may rest for `idle`; the access log is told of it, where there is one.
-    pub fn new(body: ProxyBody, connection: Arc<ConnectionState>, idle: Duration, told: Option<Told>) -> Self {
+    pub fn new(body: ProxyBody, connection: Arc<ConnectionState>, idle: Duration, told: Option<Box<Told>>) -> Self {
         Self { body, connection, idle, told }
     }
 }

@@ -138,6 +138,12 @@ fn each_key_that_may_change_holds_for_the_next_request_of_a_kept_connection() {
 
     changing.taken(&format!("{}prefix: /own\n", changing.text));
     assert_eq!((kept.get("/own/t.js").status, kept.get("/_cs/t.js").status), (200, 200), "pages that are open know the old one");
+    let (many, long) = ("x: 1\r\n".repeat(12), format!("GET /{} HTTP/1.1\r\nhost: h\r\n\r\n", "l".repeat(2_000)));
+    let many = format!("GET / HTTP/1.1\r\nhost: h\r\n{many}\r\n");
+    let anew = |request: &str| Visitor::connect(changing.process.shop).ask(request).status;
+    assert_eq!((anew(&many), anew(&long)), (302, 302));
+    changing.taken(&format!("{}limits: {{ fields: 10, line: 1024 }}\n", changing.text));
+    assert_eq!((anew(&many), anew(&long)), (431, 414));
     changing.taken(&format!("{}limits: {{ connections: 1 }}\n", changing.text));
     assert_eq!(Visitor::connect(changing.process.shop).answer(false).status, 503);
     assert_eq!(kept.get("/").status, 302);
