@@ -258,8 +258,9 @@ fn a_change_on_disk_is_taken_by_itself() {
     let text = changing.text.replace(&changing.site.address.to_string(), &new.address.to_string());
     // At once after the start: the watcher may not be at work yet.
     std::fs::write(changing.file(), text).unwrap();
-    changing.process.until_said("what=\"configuration\"");
-    assert_eq!(Visitor::connect(changing.process.shop).get("/").text(), "new");
+    while Visitor::connect(changing.process.shop).get("/").text() != "new" {
+        changing.process.until_said("what=\"configuration\"");
+    }
 
     // Files that are named only now are watched, too.
     let rules = changing.folder.path().join("more").join("rules.yaml");
