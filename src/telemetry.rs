@@ -93,6 +93,7 @@ metrics! {
         upstream_connections = "clicksieve_upstream_connections": "Connections opened to the upstream";
         upstream_retries = "clicksieve_upstream_retries": "Times a request went to another server of the shop";
         records_dropped = "clicksieve_records_dropped": "Decision records dropped because their queue was full";
+        access_lines_dropped = "clicksieve_access_lines_dropped": "Lines of the access log that found no room, in their queue or on the disk";
         stripped_contact_data = "clicksieve_stripped_contact_data": "Contact-like parameters and keys removed from URLs and custom data";
         proofs = "clicksieve_proofs": "Pages whose script proved that it ran";
     }
@@ -120,6 +121,8 @@ metrics! {
         spool_parked = "clicksieve_spool_parked": "Events set aside for good";
         log_lines_dropped = "clicksieve_log_lines_dropped": "Lines of the log that nobody took in time, since the start";
         records_unwritten = "clicksieve_records_unwritten": "Decision records that the disk refused, since the start";
+        memory_bytes = "clicksieve_memory_bytes": "Memory in use as the overload guard sees it; 0 where it is off";
+        memory_pressure = "clicksieve_memory_pressure": "The overload guard: 0 at rest, 1 closing connections after their answer, 2 turning new ones away";
         visits_unwritten = "clicksieve_visits_unwritten": "Changes of visits that the disk refused, since the start";
     }
     levels {

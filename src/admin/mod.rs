@@ -5,9 +5,8 @@
 mod guard;
 mod query;
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::Router;
@@ -47,9 +46,38 @@ pub struct Settings {
 pub struct Reloaded {
     /// What is in force now.
     pub taken: Vec<String>,
+    /// Keys of the configuration that differ from what is in force and take effect after a restart.
+    pub after_restart: Vec<String>,
+    /// What else is worth knowing, as that events wait for a destination that is no more.
+    pub notes: Vec<String>,
     /// Faults of files that were refused; what was in force before stays.
     pub faults: Vec<String>,
 }
+
+/// One part of the process and how it is.
+#[derive(Clone, Debug)]
+pub struct Part {
+    name: &'static str,
+    needed: bool,
+    state: Result<String, String>,
+}
+
+impl Part {
+    /// A part without which no request should be sent here; its state in words, or what is wrong with it.
+    pub fn needed(name: &'static str, state: Result<String, String>) -> Self {
+        Self { name, needed: true, state }
+    }
+
+    /// A part that is told and decides nothing.
+    pub fn told(name: &'static str, state: Result<String, String>) -> Self {
+        Self { name, needed: false, state }
+    }
+}
+
+/// Looks at all parts, `serving` and `listeners` among them; `app` hands it in.
+pub type Look = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Vec<Part>> + Send>> + Send + Sync>;
+/// Whether the threads turn round.
+pub type Turns = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Reloads rules, lists and settings; `app` hands it in.
 pub type Reload = Arc<dyn Fn() -> Reloaded + Send + Sync>;
@@ -67,12 +95,13 @@ pub struct Admin {
     metrics: Metrics,
     reload: Reload,
     upstreams: Upstreams,
-    ready: Arc<AtomicBool>,
+    look: Look,
+    turns: Turns,
 }
 
 impl Admin {
-    /// A room over the engines; `ready` turns false when the process is about to stop.
-    #[expect(clippy::too_many_arguments, reason = "the engines are wired once, in `app`, each under its own name")]
+    /// A room over the engines.
+    #[expect(clippy::too_many_arguments, reason = "each is handed in by name, once, in `app`")]
     pub fn new(
         settings: Settings,
         visits: Arc<Visits>,
@@ -81,9 +110,10 @@ impl Admin {
         metrics: Metrics,
         reload: Reload,
         upstreams: Upstreams,
-        ready: Arc<AtomicBool>,
+        look: Look,
+        turns: Turns,
     ) -> Self {
-        Self { settings: Arc::new(settings), visits, spool, ledger, metrics, reload, upstreams, ready }
+        Self { settings: Arc::new(settings), visits, spool, ledger, metrics, reload, upstreams, look, turns }
     }
 
     /// All routes.
@@ -96,7 +126,7 @@ impl Admin {
             .route("/api/reload", post(reload))
             .layer(middleware::from_fn_with_state(self.clone(), guard::token));
         Router::new()
-            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/healthz", get(healthy))
             .route("/readyz", get(ready))
             .merge(guarded)
             .layer(middleware::from_fn_with_state(self.clone(), guard::host))
@@ -104,11 +134,26 @@ impl Admin {
     }
 }
 
+async fn healthy(State(admin): State<Admin>) -> Response {
+    if (admin.turns)() {
+        "ok\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "a thread stands still\n").into_response()
+    }
+}
+
 async fn ready(State(admin): State<Admin>) -> Response {
-    let spool = admin.spool.status().await.is_ok();
-    let serving = admin.ready.load(Ordering::Relaxed);
-    let status = if spool && serving { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": spool && serving, "serving": serving, "spool": spool }))).into_response()
+    let parts = (admin.look)().await;
+    let ready = parts.iter().all(|part| !part.needed || part.state.is_ok());
+    let told: serde_json::Map<String, Value> = parts
+        .into_iter()
+        .map(|part| {
+            let (well, says) = (part.state.is_ok(), part.state.unwrap_or_else(|says| says));
+            (part.name.to_owned(), json!({ "well": well, "says": says }))
+        })
+        .collect();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": ready, "parts": told }))).into_response()
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
@@ -140,9 +185,10 @@ async fn upstreams(State(admin): State<Admin>) -> Json<Value> {
 
 async fn reload(State(admin): State<Admin>) -> Response {
     let done = tokio::task::spawn_blocking(move || (admin.reload)()).await.unwrap_or_else(|_| Reloaded {
-        taken: Vec::new(),
         faults: vec!["the reload failed; what was in force before stays".to_owned()],
+        ..Reloaded::default()
     });
     let status = if done.faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    (status, Json(json!({ "taken": done.taken, "faults": done.faults }))).into_response()
+    let told = json!({ "taken": done.taken, "after_restart": done.after_restart, "notes": done.notes, "faults": done.faults });
+    (status, Json(told)).into_response()
 }

@@ -1,11 +1,23 @@
 //! Wiring: builds every room from a checked configuration, starts them in order, reloads, and stops them with a grace
 //! period. The only place where rooms meet. Must not decide anything about a request or an event.
 
+mod couriers;
+mod health;
+mod heir;
+mod memory;
+mod opened;
+mod pulse;
 mod reload;
 mod rooms;
+mod running;
 mod shops;
+mod sockets;
+mod standing;
 mod start;
 mod state;
+mod systemd;
+mod upgrade;
+mod watched;
 
 use std::net::SocketAddr;
 
@@ -13,8 +25,10 @@ use thiserror::Error;
 
 use crate::fault::Fault;
 
+pub use heir::Heir;
+pub use running::Running;
+pub use sockets::Sockets;
 pub use start::Options;
-pub use start::Running;
 pub use start::start;
 
 /// Why the process could not start.
@@ -46,6 +60,16 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl StartError {
+    fn succession(error: &std::io::Error) -> Self {
+        Self::State {
+            what: "the state folder".to_owned(),
+            reason: error.to_string(),
+            hint: "the process before this one has kept it".to_owned(),
+        }
+    }
 }
 
 fn list(faults: &[Fault]) -> String {

@@ -1,48 +1,41 @@
-//! Reload on SIGHUP, on a change on disk, and by the admin API: rules, lists, certificates and the bypass switch are swapped whole or
-//! stay as they were. Listeners, destinations and the state folder need a restart. Must not serve anything.
+//! Reload on SIGHUP, on a change on disk, and by the admin API: the configuration, rules, lists and certificates are each swapped
+//! whole or stay as they were. What needs a restart is told by its key, and the rest is taken. Must not serve anything.
 
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use notify_debouncer_full::DebounceEventResult;
-use notify_debouncer_full::DebouncedEvent;
-use notify_debouncer_full::new_debouncer;
-use notify_debouncer_full::notify::EventKind;
-use notify_debouncer_full::notify::RecursiveMode;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
 use crate::admin::Reload;
 use crate::admin::Reloaded;
-use crate::app::rooms;
+use crate::app::standing::Standing;
 use crate::app::state;
 use crate::app::state::Engines;
+use crate::app::systemd;
+use crate::app::watched::Files;
+use crate::app::watched::Watcher;
 use crate::clock::Clock;
+use crate::clock::UnixMillis;
 use crate::config::Config;
 use crate::facts::Knowledge;
-use crate::facts::Sources;
 use crate::fault::Fault;
-use crate::proxy::Bypass;
-use crate::rules::Policy;
-use crate::server::Tls;
 use crate::telemetry::Metrics;
 
-/// Editors write a file in several steps; a change counts once they have been still this long.
-const STILL: Duration = Duration::from_millis(300);
+/// How long a reload waits for the spool to say what waits for a destination that is no more.
+const COUNTED: Duration = Duration::from_secs(5);
 
 /// What can be loaded anew while the process runs.
 #[derive(Debug)]
 pub(super) struct Reloader {
     config_path: Option<PathBuf>,
     config: Mutex<Config>,
-    policy: Arc<ArcSwap<Policy>>,
-    sources: Arc<Sources>,
-    tls: Option<Tls>,
-    bypass: Bypass,
+    standing: Arc<Standing>,
+    side: Handle,
     metrics: Metrics,
     clock: Clock,
 }
@@ -51,21 +44,12 @@ impl Reloader {
     pub(super) fn new(
         config: &Config,
         config_path: Option<PathBuf>,
-        engines: &Engines,
-        bypass: Bypass,
+        standing: Arc<Standing>,
+        side: Handle,
         metrics: Metrics,
         clock: Clock,
     ) -> Self {
-        Self {
-            config_path,
-            config: Mutex::new(config.clone()),
-            policy: Arc::clone(&engines.policy),
-            sources: Arc::clone(&engines.sources),
-            tls: engines.tls.clone(),
-            bypass,
-            metrics,
-            clock,
-        }
+        Self { config_path, config: Mutex::new(config.clone()), standing, side, metrics, clock }
     }
 
     /// As the admin room is handed it.
@@ -76,43 +60,109 @@ impl Reloader {
 
     /// Loads everything anew; what has faults stays as it was. One reload at a time.
     pub(super) fn reload(&self) -> Reloaded {
-        // A reload that panicked left the last good configuration behind.
-        let mut config = self.config.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        systemd::reloading();
+        self.standing.reopen_log();
+        let done = self.reload_now();
+        systemd::ready(if done.faults.is_empty() { "serving" } else { "serving; the last reload had faults" });
+        done
+    }
+
+    fn reload_now(&self) -> Reloaded {
         let mut done = Reloaded::default();
         if let Some(path) = &self.config_path {
             match Config::load(path, &|name| std::env::var(name).ok()) {
-                Ok(new) => *config = new,
+                Ok(newer) => return self.take(&newer),
                 Err(faults) => self.refused(&mut done, "configuration", &faults),
             }
         }
-        self.bypass.throw(rooms::exempt(&config.bypass));
-        match state::policy(&config) {
-            Ok(policy) => {
-                self.taken(&mut done, "rules", policy.digest());
-                self.policy.store(Arc::new(policy));
-            }
-            Err(faults) => self.refused(&mut done, "rules", &faults),
-        }
-        match Knowledge::load(&state::facts_settings(&config)) {
-            Ok(knowledge) => {
-                self.taken(&mut done, "lists", "whole");
-                self.sources.replace(knowledge);
-            }
-            Err(faults) => self.refused(&mut done, "lists", &faults),
-        }
-        self.reload_certificates(&config, &mut done);
+        self.reload_files(&mut self.lock(), None, &mut done);
         done
     }
 
     /// Takes the certificate that an authority has just issued.
     pub(super) fn take_certificates(&self) {
-        let config = self.config.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let config = self.lock();
         self.reload_certificates(&config, &mut Reloaded::default());
+    }
+
+    /// Takes a newer configuration, and loads the files it names.
+    pub(super) fn take(&self, newer: &Config) -> Reloaded {
+        let mut done = Reloaded::default();
+        let mut config = self.lock();
+        let (newer, left) = config.taking(newer);
+        if !left.is_empty() {
+            let keys = left.join(", ");
+            tracing::warn!(keys, "these keys take effect after a restart");
+        }
+        done.after_restart = left.into_iter().map(str::to_owned).collect();
+        self.reload_files(&mut config, Some(newer), &mut done);
+        done
+    }
+
+    /// The configuration in force; nothing is reloaded while it is held.
+    pub(super) fn still(&self) -> MutexGuard<'_, Config> {
+        self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Config> {
+        // A reload that panicked left the last good configuration behind.
+        self.config.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn reload_files(&self, config: &mut Config, newer: Option<Config>, done: &mut Reloaded) {
+        let engines = self.standing.engines();
+        // Rules come before whoever is told what became of them; a configuration names the files to read.
+        let named = newer.as_ref().unwrap_or(config);
+        match state::policy(named) {
+            Ok(policy) => {
+                self.taken(done, "rules", policy.digest());
+                engines.policy.store(Arc::new(policy));
+            }
+            Err(faults) => self.refused(done, "rules", &faults),
+        }
+        // The shipped lists cannot change while the process runs.
+        if named.data.is_some() || config.data.is_some() {
+            match Knowledge::load(&state::facts_settings(named)) {
+                Ok(knowledge) => {
+                    self.taken(done, "lists", "whole");
+                    engines.sources.replace(knowledge);
+                }
+                Err(faults) => self.refused(done, "lists", &faults),
+            }
+        }
+        self.reload_certificates(named, done);
+        let Some(newer) = newer else { return };
+        match state::trust(&newer) {
+            Ok(trust) => {
+                // An unchanged configuration keeps its connections to the site.
+                if !config.is_same(&newer) || newer.upstream_ca.is_some() {
+                    let gone = self.standing.take(&newer, Engines { trust, ..engines });
+                    self.tell_of(gone, done);
+                }
+                self.taken(done, "configuration", "whole");
+                *config = newer;
+            }
+            Err(faults) => self.refused(done, "configuration", &faults),
+        }
+    }
+
+    /// Says how many events wait for destinations that are no more; they stay where they are.
+    fn tell_of(&self, gone: Vec<String>, done: &mut Reloaded) {
+        for destination in gone {
+            let spool = self.standing.engines().spool;
+            let (said, counted) = std::sync::mpsc::sync_channel(1);
+            let name = destination.clone();
+            self.side.spawn(async move { said.send(spool.waiting(&name).await.unwrap_or(0)) });
+            let waiting = counted.recv_timeout(COUNTED).unwrap_or(0);
+            tracing::warn!(destination, waiting, "no destination any more; events that wait for it stay in the spool");
+            done.notes
+                .push(format!("`{destination}` is no destination any more; {waiting} events wait for it and stay in the spool"));
+        }
     }
 
     /// Listeners need a restart, so a configuration that begins or ceases to name certificates changes nothing here.
     fn reload_certificates(&self, config: &Config, done: &mut Reloaded) {
-        let Some(tls) = &self.tls else { return };
+        let Some(tls) = self.standing.engines().tls else { return };
         match state::certificates(config, self.clock.now()) {
             Ok(Some(certificates)) => {
                 self.taken(done, "certificates", &format!("for {} names", certificates.names()));
@@ -124,50 +174,37 @@ impl Reloader {
         }
     }
 
-    /// Reloads when a file changes. Folders are watched, since editors and Kubernetes replace files by renaming.
-    pub(super) async fn watch(self: Arc<Self>, mut ending: watch::Receiver<bool>) {
+    /// Reloads when a file changes; `read_at` is when the configuration was read.
+    pub(super) async fn watch(self: Arc<Self>, read_at: UnixMillis, mut ending: watch::Receiver<bool>) {
         let (sender, mut news) = mpsc::channel(1);
-        let files = self.files();
-        let (folders, data) = (files.folders(), files.data.clone());
-        let heard = move |result: DebounceEventResult| {
-            let is_write = |kind: &EventKind| kind.is_create() || kind.is_modify() || kind.is_remove();
-            let ours = |event: &DebouncedEvent| is_write(&event.kind) && event.paths.iter().any(|path| files.hold(path));
-            if result.is_ok_and(|events| events.iter().any(ours)) {
-                // A change that is waiting already stands for this one.
-                let _ = sender.try_send(());
-            }
-        };
-        let Ok(mut debouncer) = new_debouncer(STILL, None, heard) else {
+        let Some(mut watcher) = Watcher::new(self.files(), sender) else {
             tracing::warn!("files cannot be watched; reload with SIGHUP");
             return;
         };
-        for folder in folders {
-            // Lists lie in folders of their own below the data folder.
-            let deep = if data.as_ref() == Some(&folder) { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
-            if let Err(error) = debouncer.watch(&folder, deep) {
-                tracing::warn!(folder = %folder.display(), %error, "a folder cannot be watched; reload with SIGHUP");
-            }
-        }
+        // What changed between the reading and the first look would never be told of.
+        let mut due = self.files().have_changed_since(read_at);
         loop {
-            tokio::select! {
-                heard = news.recv() => if heard.is_none() { return },
-                _ = ending.wait_for(|ending| *ending) => return,
+            if !due {
+                tokio::select! {
+                    heard = news.recv() => if heard.is_none() { return },
+                    _ = ending.wait_for(|ending| *ending) => return,
+                }
             }
-            let this = Arc::clone(&self);
+            let (this, read_at) = (Arc::clone(&self), self.clock.now());
             let _ = tokio::task::spawn_blocking(move || this.reload()).await;
+            watcher.follow(self.files());
+            due = self.files().have_changed_since(read_at);
         }
     }
 
     fn files(&self) -> Files {
-        let config = self.config.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let config = self.lock();
         // Events name absolute paths.
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
         let certificates = config.tls.iter().flat_map(|tls| &tls.certificates);
         let pairs = certificates.flat_map(|files| [&files.certificate, &files.key]);
-        Files {
-            single: config.rules.iter().chain(&self.config_path).chain(pairs).map(absolute).collect(),
-            data: config.data.as_ref().map(absolute),
-        }
+        let named = config.rules.iter().chain(&self.config_path).chain(&config.upstream_ca).chain(pairs);
+        Files::new(named.map(absolute).collect(), config.data.as_ref().map(absolute))
     }
 
     fn taken(&self, done: &mut Reloaded, what: &'static str, version: &str) {
@@ -182,28 +219,5 @@ impl Reloader {
             tracing::error!(what, %fault, "not reloaded, what was in force stays");
         }
         done.faults.extend(faults.iter().map(ToString::to_string));
-    }
-}
-
-/// What is worth a reload when it changes.
-struct Files {
-    single: Vec<PathBuf>,
-    data: Option<PathBuf>,
-}
-
-impl Files {
-    fn folders(&self) -> Vec<PathBuf> {
-        let parents = self.single.iter().filter_map(|path| path.parent()).map(Path::to_owned);
-        let mut folders: Vec<PathBuf> = parents.chain(self.data.clone()).collect();
-        folders.sort();
-        folders.dedup();
-        folders
-    }
-
-    /// Logs and state may lie in the same folder, so only these files count; Kubernetes swaps the link `..data` instead.
-    fn hold(&self, path: &Path) -> bool {
-        self.single.iter().any(|file| file == path)
-            || self.data.as_ref().is_some_and(|data| path.starts_with(data))
-            || path.file_name().is_some_and(|name| name == "..data")
     }
 }

@@ -9,8 +9,6 @@ use crate::collect;
 use crate::collect::Collector;
 use crate::config;
 use crate::config::Config;
-use crate::delivery;
-use crate::delivery::Delivery;
 use crate::delivery::Target;
 use crate::event::user;
 use crate::inject;
@@ -21,6 +19,8 @@ use crate::proxy::Shop;
 use crate::proxy::bypass::Exempt;
 use crate::server;
 use crate::server::Door;
+use crate::server::Log;
+use crate::server::Pressure;
 use crate::server::route::GraphDoor;
 use crate::server::route::ShopDoor;
 use crate::telemetry::Metrics;
@@ -31,13 +31,27 @@ pub(super) struct Rooms {
     pub(super) redirect: Door,
     pub(super) graph: Door,
     pub(super) bypass: Bypass,
-    pub(super) delivery: Option<Delivery>,
     /// The servers of all shops, which somebody must watch.
     pub(super) directory: Arc<Directory>,
+    collector: Arc<Collector>,
 }
 
-/// Builds them.
-pub(super) fn build(config: &Config, engines: &Engines, metrics: &Metrics, clock: &Clock) -> Rooms {
+/// What all listeners of the process share.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    pub(super) pressure: Pressure,
+    pub(super) log: Option<Log>,
+}
+
+/// Builds them; `before` are those they follow and the prefixes these had, so that counts and the bypass switch stay.
+pub(super) fn build(
+    config: &Config,
+    engines: &Engines,
+    metrics: &Metrics,
+    clock: &Clock,
+    before: Option<(&Rooms, Arc<[Arc<str>]>)>,
+) -> Rooms {
+    let (before, former) = before.map_or_else(|| (None, Arc::default()), |(rooms, former)| (Some(rooms), former));
     let inject = inject::Settings { prefix: config.prefix.clone(), splice: config.splice, ..inject::Settings::default() };
     let shop = Shop::new(
         proxy::shop::Settings {
@@ -54,14 +68,23 @@ pub(super) fn build(config: &Config, engines: &Engines, metrics: &Metrics, clock
         metrics.clone(),
         clock.clone(),
     );
-    let collector = Arc::new(collector(config, engines, metrics, clock));
-    let bypass = Bypass::new(exempt(&config.bypass));
+    let collector = Arc::new(match before {
+        Some(before) => before.collector.changed(collect_settings(config)),
+        None => collector(config, engines, metrics, clock),
+    });
+    let bypass = before.map_or_else(Bypass::default, |before| before.bypass.clone());
+    bypass.throw(exempt(&config.bypass));
     let directory = Arc::new(Directory::new(shops::sites(config, &engines.trust), metrics, clock));
     let shop = ShopDoor {
-        proxy: Arc::new(proxy::Settings { directory: Some(Arc::clone(&directory)), ..proxy_settings(config) }),
+        proxy: Arc::new(proxy::Settings {
+            directory: Some(Arc::clone(&directory)),
+            notes: config.access_log.is_some(),
+            ..proxy_settings(config)
+        }),
         shop: Arc::new(shop),
         bypass: bypass.clone(),
         prefix: Arc::from(config.prefix.as_str()),
+        former,
         browser: {
             let collector = Arc::clone(&collector);
             Arc::new(move |head, peer, body| {
@@ -76,21 +99,23 @@ pub(super) fn build(config: &Config, engines: &Engines, metrics: &Metrics, clock
         body_limit: 64 * 1024,
     };
     let graph = GraphDoor {
-        graph: Arc::new(move |head, body| {
+        graph: {
             let collector = Arc::clone(&collector);
-            Box::pin(async move { collector.graph(&head, body).await })
-        }),
+            Arc::new(move |head, body| {
+                let collector = Arc::clone(&collector);
+                Box::pin(async move { collector.graph(&head, body).await })
+            })
+        },
         full: collect::too_many_connections(),
         slow: collect::head_stalled(),
         body_limit: 4 * 1024 * 1024,
     };
-    let delivery = delivery(config, engines, metrics, clock);
     let (redirect, shop) = (Door::Redirect(shop.clone()), Door::Shop(shop));
-    Rooms { redirect, shop, graph: Door::Graph(graph), bypass, delivery, directory }
+    Rooms { redirect, shop, graph: Door::Graph(graph), bypass, directory, collector }
 }
 
-fn collector(config: &Config, engines: &Engines, metrics: &Metrics, clock: &Clock) -> Collector {
-    let settings = collect::Settings {
+fn collect_settings(config: &Config) -> collect::Settings {
+    collect::Settings {
         prefix: config.prefix.clone(),
         mode: config.mode,
         consent_required: config.consent_required,
@@ -99,9 +124,12 @@ fn collector(config: &Config, engines: &Engines, metrics: &Metrics, clock: &Cloc
         user: user::Settings { default_country_code: config.phone_country_code.clone(), forms: config.hash_forms },
         graph_per_minute: config.limits.graph_requests_per_minute,
         ..collect::Settings::default()
-    };
+    }
+}
+
+fn collector(config: &Config, engines: &Engines, metrics: &Metrics, clock: &Clock) -> Collector {
     Collector::new(
-        settings,
+        collect_settings(config),
         Arc::clone(&engines.policy),
         Arc::clone(&engines.sources),
         Arc::clone(&engines.visits),
@@ -113,7 +141,8 @@ fn collector(config: &Config, engines: &Engines, metrics: &Metrics, clock: &Cloc
     )
 }
 
-fn delivery(config: &Config, engines: &Engines, metrics: &Metrics, clock: &Clock) -> Option<Delivery> {
+/// Where events are delivered.
+pub(super) fn targets(config: &Config) -> Vec<Target> {
     let target = |destination: &config::Destination| Target {
         name: Arc::from(destination.name.as_str()),
         pixel_id: destination.pixel_id.clone(),
@@ -123,16 +152,7 @@ fn delivery(config: &Config, engines: &Engines, metrics: &Metrics, clock: &Clock
         version: destination.version.clone(),
         test_event_code: destination.test_event_code.clone(),
     };
-    let targets = config.destinations.iter().map(target).collect();
-    let built = Delivery::new(
-        delivery::Settings::default(),
-        targets,
-        engines.spool.clone(),
-        engines.ledger.clone(),
-        metrics.clone(),
-        clock.clone(),
-    );
-    built.inspect_err(|error| tracing::error!(%error, "nothing will be delivered; events are kept")).ok()
+    config.destinations.iter().map(target).collect()
 }
 
 fn proxy_settings(config: &Config) -> proxy::Settings {
@@ -151,7 +171,7 @@ fn proxy_settings(config: &Config) -> proxy::Settings {
 }
 
 /// The settings of the shop's listener.
-pub(super) fn shop_settings(config: &Config) -> server::Settings {
+pub(super) fn shop_settings(config: &Config, door: &Shared) -> server::Settings {
     let usual = server::Settings::default();
     server::Settings {
         address: config.listen,
@@ -163,14 +183,28 @@ pub(super) fn shop_settings(config: &Config) -> server::Settings {
         idle: config.deadlines.idle,
         write: config.deadlines.body,
         grace: config.deadlines.grace,
+        handshake: config.deadlines.handshake,
+        event_body: config.deadlines.event_body,
+        fields: config.limits.fields,
+        line_limit: config.limits.line,
+        head_limit: config.limits.head,
+        http2: config.http2,
+        pressure: door.pressure.clone(),
+        log: door.log.clone(),
         hsts: config.tls.as_ref().and_then(|tls| tls.hsts).map(server::hsts),
         ..usual
     }
 }
 
 /// The settings of the Graph-compatible listener: one thread is plenty for back ends.
-pub(super) fn graph_settings(config: &Config) -> server::Settings {
-    server::Settings { address: config.graph_listen, proxy_protocol: false, cores: 1, ..shop_settings(config) }
+pub(super) fn graph_settings(config: &Config, door: &Shared) -> server::Settings {
+    server::Settings { address: config.graph_listen, proxy_protocol: false, cores: 1, log: None, ..shop_settings(config, door) }
+}
+
+/// The settings of the listener that sends plain HTTP to `https`; its address is the configuration's affair.
+pub(super) fn redirect_settings(config: &Config, engines: &Engines, door: &Shared) -> server::Settings {
+    let challenges = engines.tls.as_ref().and_then(|tls| tls.challenges().cloned());
+    server::Settings { cores: 1, hsts: None, challenges, ..shop_settings(config, door) }
 }
 
 /// What the operator exempts.

@@ -75,19 +75,27 @@ pub(super) fn of_pages(config: &Config) -> Option<collect::Sites> {
 }
 
 /// The directory in force, for as long as the rooms keep it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct InForce(Arc<Mutex<Weak<Directory>>>);
+#[derive(Debug)]
+pub(super) struct InForce {
+    directory: Mutex<Weak<Directory>>,
+    runtime: Handle,
+}
 
 impl InForce {
+    /// None yet; checks will run there.
+    pub(super) fn new(runtime: Handle) -> Self {
+        Self { directory: Mutex::default(), runtime }
+    }
+
     /// From now on this one is reported, and checked until it is dropped.
-    pub(super) fn take(&self, directory: &Arc<Directory>, runtime: &Handle) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(directory);
-        runtime.spawn(directory.watch());
+    pub(super) fn take(&self, directory: &Arc<Directory>) {
+        *self.directory.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(directory);
+        self.runtime.spawn(directory.watch());
     }
 
     /// How all servers stand, as `/api/upstreams` has it.
     pub(super) fn report(&self) -> Value {
-        let directory = self.0.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let directory = self.directory.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         directory.iter().flat_map(|directory| directory.report()).map(|report| told(&report)).collect()
     }
 }

@@ -1,153 +1,161 @@
-//! Starts the rooms in order and stops them again. Must not know what they do.
+//! Starts the rooms in order. Must not know what they do.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde_json::Value;
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::SignalKind;
-use tokio::signal::unix::signal;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use crate::admin;
 use crate::admin::Admin;
 use crate::app::StartError;
+use crate::app::couriers::Couriers;
+use crate::app::health::Health;
+use crate::app::heir::Heir;
+use crate::app::memory;
+use crate::app::opened::Opened;
+use crate::app::pulse;
 use crate::app::reload::Reloader;
 use crate::app::rooms;
+use crate::app::rooms::Shared;
+use crate::app::running::Parts;
+use crate::app::running::Running;
 use crate::app::shops::InForce;
+use crate::app::sockets::Sockets;
+use crate::app::standing::Standing;
 use crate::app::state;
 use crate::app::state::Engines;
 use crate::clock::Clock;
+use crate::clock::UnixMillis;
 use crate::config::Config;
 use crate::delivery;
-use crate::delivery::Delivery;
-use crate::ledger::Filter;
-use crate::server;
-use crate::server::Door;
+use crate::ledger;
+use crate::ledger::Access;
+use crate::ledger::To;
+use crate::server::Log;
+use crate::server::Pressure;
 use crate::server::tls::acme::Store;
 use crate::server::tls::acme::errand::Errand;
 use crate::telemetry::Metrics;
-use crate::verdict::Mode;
 
 /// How often held events are looked at, old state is forgotten, and visits are written.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// What a start may be told beside the configuration.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Options {
     /// The configuration's own file, which a reload reads again.
     pub config_path: Option<PathBuf>,
     /// Where the time comes from.
     pub clock: Clock,
+    /// When the configuration was read; a file that changed later is read again.
+    pub read_at: UnixMillis,
+    /// Listening sockets that were open before.
+    pub sockets: Sockets,
+    /// The process that this one succeeds.
+    pub heir: Option<Heir>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { config_path: None, clock: Clock::system() }
+        let clock = Clock::system();
+        Self { config_path: None, read_at: clock.now(), clock, sockets: Sockets::default(), heir: None }
     }
-}
-
-/// A running process; dropping it stops it.
-#[derive(Debug)]
-pub struct Running {
-    shop: SocketAddr,
-    graph: SocketAddr,
-    admin: SocketAddr,
-    redirect: Option<SocketAddr>,
-    mode: Mode,
-    reloader: Arc<Reloader>,
-    ready: Arc<AtomicBool>,
-    stop: watch::Sender<bool>,
-    doors: Vec<server::Running>,
-    errands: Vec<JoinHandle<()>>,
-    engines: Option<Engines>,
-    side: Option<Runtime>,
 }
 
 /// Starts everything; returns when all listeners listen.
 pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
     // Another part of the process may have installed it already; there is only one provider to choose from.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let engines = Engines::open(config, options.clock.now())?;
+    let Options { config_path, clock, read_at, sockets, mut heir } = options;
+    let sound = || heir.as_mut().map_or(Ok(()), |heir| heir.checked().map_err(|error| StartError::succession(&error)));
+    let engines = Engines::open(config, clock.now(), sound)?;
     let admin_token = state::admin_token(config)?;
     let side = side_runtime()?;
     let metrics = Metrics::default();
+    let shared = Shared { pressure: Pressure::default(), log: access_log(config, &metrics, &clock)? };
     let (halt, ending) = watch::channel(false);
-    let rooms = rooms::build(config, &engines, &metrics, &options.clock);
-    let settings = server::Settings { tls: engines.tls.clone(), ..rooms::shop_settings(config) };
-    let shop = server::serve(&settings, &rooms.shop, &metrics, &ending).map_err(|source| StartError::Listen {
-        address: config.listen,
-        key: "listen",
-        source,
+    let rooms = rooms::build(config, &engines, &metrics, &clock, None);
+    let opened = Opened::open(config, &engines, &rooms, &metrics, &shared, &ending, sockets)?;
+    let couriers = Couriers::new(side.handle().clone(), metrics.clone(), clock.clone());
+    let doors = opened.doors();
+    let upstreams = InForce::new(side.handle().clone());
+    let standing = Arc::new(Standing::new(
+        doors,
+        couriers,
+        upstreams,
+        rooms,
+        &engines,
+        config,
+        shared.clone(),
+        metrics.clone(),
+        clock.clone(),
+    ));
+    let reloader =
+        Reloader::new(config, config_path, Arc::clone(&standing), side.handle().clone(), metrics.clone(), clock.clone());
+    let reloader = Arc::new(reloader);
+    let (serving, turns) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
+    let health = Health {
+        standing: Arc::clone(&standing),
+        serving: Arc::clone(&serving),
+        turns: Arc::clone(&turns),
+        state: config.state.clone(),
+    };
+    let admin = admin(config, admin_token, &engines, &metrics, &reloader, &health);
+    let listener = {
+        let _inside = side.enter();
+        let listener = opened.admin.try_clone().and_then(TcpListener::from_std);
+        listener.map_err(|source| StartError::Listen { address: config.admin_listen, key: "admin.listen", source })?
+    };
+    let shown = [metrics.memory_bytes.clone(), metrics.memory_pressure.clone()];
+    let certificates = fetching(config, &engines, &reloader, &metrics, &clock);
+    let mut errands = vec![
+        side.spawn(serve_admin(listener, admin, ending.clone())),
+        side.spawn(sweep(Arc::clone(&standing), metrics, clock, ending.clone())),
+        side.spawn(Arc::clone(&reloader).watch(read_at, ending.clone())),
+        side.spawn(memory::watch(standing.memory(), shared.pressure, shown, ending.clone())),
+        side.spawn(pulse::watch(Arc::clone(&standing), turns, ending.clone())),
+    ];
+    errands.extend(certificates.map(|errand| side.spawn(errand.run(ending))));
+    Ok(Running::new(opened, Parts { reloader, serving, stop: halt, errands, standing, engines, side, heir }))
+}
+
+/// The access log, where one is wanted.
+fn access_log(config: &Config, metrics: &Metrics, clock: &Clock) -> Result<Option<Log>, StartError> {
+    let Some(wanted) = &config.access_log else { return Ok(None) };
+    let settings = ledger::Settings { max_bytes: wanted.max_bytes, ..state::ledger_settings(config) };
+    let access = Access::open(&wanted.to, &settings, metrics.access_lines_dropped.clone()).map_err(|error| {
+        let path = if let To::File(path) = &wanted.to { path.clone() } else { PathBuf::from("stdout") };
+        state::opened(&path, &error)
     })?;
-    let redirect = redirect(config, &engines, &rooms.redirect, &ending)?;
-    let graph = server::serve(&rooms::graph_settings(config), &rooms.graph, &Metrics::default(), &ending)
-        .map_err(|source| StartError::Listen { address: config.graph_listen, key: "graph.listen", source })?;
-    let upstreams = InForce::default();
-    upstreams.take(&rooms.directory, side.handle());
-    let (clock, path) = (options.clock.clone(), options.config_path);
-    let reloader = Arc::new(Reloader::new(config, path, &engines, rooms.bypass, metrics.clone(), clock));
-    let certificates = fetching(config, &engines, &reloader, &metrics, &options.clock);
-    let ready = Arc::new(AtomicBool::new(true));
-    let admin = Admin::new(
-        admin::Settings { token: admin_token, hosts: config.admin_hosts.clone() },
+    Ok(Some(Log { access, clock: clock.clone() }))
+}
+
+fn admin(
+    config: &Config,
+    token: SecretString,
+    engines: &Engines,
+    metrics: &Metrics,
+    reloader: &Arc<Reloader>,
+    health: &Health,
+) -> Admin {
+    let (turns, standing) = (Arc::clone(&health.turns), Arc::clone(&health.standing));
+    Admin::new(
+        admin::Settings { token, hosts: config.admin_hosts.clone() },
         Arc::clone(&engines.visits),
         engines.spool.clone(),
         engines.ledger.clone(),
         metrics.clone(),
         reloader.as_reload(),
-        Arc::new(move || upstreams.report()),
-        Arc::clone(&ready),
-    );
-    let listener = side.block_on(TcpListener::bind(config.admin_listen)).map_err(|source| StartError::Listen {
-        address: config.admin_listen,
-        key: "admin.listen",
-        source,
-    })?;
-    let admin_address = listener.local_addr().unwrap_or(config.admin_listen);
-    let mut errands = vec![
-        side.spawn(serve_admin(listener, admin, ending.clone())),
-        side.spawn(sweep(engines.clone(), metrics.clone(), options.clock.clone(), ending.clone())),
-        side.spawn(Arc::clone(&reloader).watch(ending.clone())),
-    ];
-    errands.extend(certificates.map(|errand| side.spawn(errand.run(ending.clone()))));
-    errands.push(side.spawn(deliver(rooms.delivery, ending)));
-    let (shop_address, graph_address) = (shop.address(), graph.address());
-    Ok(Running {
-        shop: shop_address,
-        graph: graph_address,
-        admin: admin_address,
-        mode: config.mode,
-        reloader,
-        ready,
-        stop: halt,
-        redirect: redirect.as_ref().map(server::Running::address),
-        doors: [shop, graph].into_iter().chain(redirect).collect(),
-        errands,
-        engines: Some(engines),
-        side: Some(side),
-    })
-}
-
-/// The listener that sends plain HTTP to `https`, where one is wanted.
-fn redirect(
-    config: &Config,
-    engines: &Engines,
-    door: &Door,
-    ending: &watch::Receiver<bool>,
-) -> Result<Option<server::Running>, StartError> {
-    let Some(address) = config.tls.as_ref().and_then(|tls| tls.redirect) else { return Ok(None) };
-    let challenges = engines.tls.as_ref().and_then(|tls| tls.challenges().cloned());
-    let settings = server::Settings { address, cores: 1, hsts: None, challenges, ..rooms::shop_settings(config) };
-    // Its connections are not the shop's, so they are counted apart from the shop's.
-    let running = server::serve(&settings, door, &Metrics::default(), ending);
-    running.map(Some).map_err(|source| StartError::Listen { address, key: "tls.redirect", source })
+        Arc::new(move || standing.upstreams()),
+        health.as_look(),
+        Arc::new(move || turns.load(Ordering::Relaxed)),
+    )
 }
 
 /// What fetches certificates from an authority, where that is wanted; says when those in force expire.
@@ -180,122 +188,22 @@ async fn serve_admin(listener: TcpListener, admin: Admin, mut stopped: watch::Re
     }
 }
 
-async fn deliver(delivery: Option<Delivery>, stopped: watch::Receiver<bool>) {
-    if let Some(delivery) = delivery {
-        delivery.run(stopped).await;
-    }
-}
-
-async fn sweep(engines: Engines, metrics: Metrics, clock: Clock, mut stopped: watch::Receiver<bool>) {
+async fn sweep(standing: Arc<Standing>, metrics: Metrics, clock: Clock, mut stopped: watch::Receiver<bool>) {
     let mut every = tokio::time::interval(SWEEP);
     loop {
         tokio::select! {
             _ = every.tick() => {}
             _ = stopped.wait_for(|stopped| *stopped) => return,
         }
-        let now = clock.now();
+        // What another process owns by now is its to sweep.
+        if !standing.owns_state() {
+            continue;
+        }
+        let (engines, now) = (standing.engines(), clock.now());
         engines.visits.sweep(now);
         match engines.spool.sweep(now).await {
             Ok(swept) => delivery::tell_expired(&swept.expired, now, &engines.ledger, &metrics),
             Err(error) => tracing::warn!(%error, "the spool could not be swept"),
         }
-    }
-}
-
-/// Returns at SIGTERM or SIGINT; `listening` is called once they are listened to.
-async fn told(reloader: &Reloader, listening: impl FnOnce()) {
-    let (term, int, hup) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
-    let (Ok(mut term), Ok(mut int), Ok(mut hup)) = (term, int, hup) else {
-        tracing::error!("signals cannot be received");
-        return;
-    };
-    listening();
-    loop {
-        tokio::select! {
-            _ = term.recv() => return,
-            _ = int.recv() => return,
-            _ = hup.recv() => drop(reloader.reload()),
-        }
-    }
-}
-
-impl Running {
-    /// Where the shop is served.
-    pub fn shop(&self) -> SocketAddr {
-        self.shop
-    }
-
-    /// Where back ends send events.
-    pub fn graph(&self) -> SocketAddr {
-        self.graph
-    }
-
-    /// Where the operator asks.
-    pub fn admin(&self) -> SocketAddr {
-        self.admin
-    }
-
-    /// Where plain HTTP is sent to `https`.
-    pub fn redirect(&self) -> Option<SocketAddr> {
-        self.redirect
-    }
-
-    /// The newest decision records, newest first, up to the last decision taken. Blocks until they are written.
-    pub fn records(&self) -> Vec<Value> {
-        let all = Filter { limit: 1_000, ..Filter::default() };
-        let newest = |engines: &Engines| {
-            engines.ledger.flush();
-            engines.ledger.query(&all)
-        };
-        self.engines.as_ref().map(newest).unwrap_or_default()
-    }
-
-    /// Reloads rules, lists, certificates and the bypass switch, as SIGHUP does.
-    pub fn reload(&self) -> admin::Reloaded {
-        self.reloader.reload()
-    }
-
-    /// Waits for SIGTERM or SIGINT, then stops; SIGHUP reloads.
-    pub fn until_told(self) {
-        // Said only now: a SIGHUP that came before would end the process instead of reloading.
-        let listening = || {
-            let (shop, graph, admin) = (self.shop, self.graph, self.admin);
-            tracing::info!(%shop, %graph, %admin, mode = ?self.mode, "started");
-        };
-        if let Some(side) = &self.side {
-            side.block_on(told(&self.reloader, listening));
-        }
-        tracing::info!("stopping");
-        self.stop();
-    }
-
-    /// Stops: no new connections, active requests finish within the grace, what was accepted is on disk.
-    pub fn stop(mut self) {
-        self.halt();
-    }
-
-    fn halt(&mut self) {
-        self.ready.store(false, Ordering::Relaxed);
-        let _ = self.stop.send(true);
-        for door in self.doors.drain(..) {
-            door.join();
-        }
-        let Some(side) = self.side.take() else { return };
-        let errands = std::mem::take(&mut self.errands);
-        if let Some(engines) = self.engines.take() {
-            side.block_on(async {
-                for errand in errands {
-                    let _ = errand.await;
-                }
-                engines.close().await;
-            });
-        }
-        side.shutdown_timeout(Duration::from_secs(5));
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.halt();
     }
 }

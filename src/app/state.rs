@@ -56,8 +56,12 @@ pub(super) struct Trusts {
 }
 
 impl Engines {
-    /// Loads rules and lists (all faults at once), then opens the state folder.
-    pub(super) fn open(config: &Config, now: UnixMillis) -> Result<Self, StartError> {
+    /// Loads rules and lists (all faults at once), then opens the state folder; in between, all is sound and nothing open.
+    pub(super) fn open(
+        config: &Config,
+        now: UnixMillis,
+        sound: impl FnOnce() -> Result<(), StartError>,
+    ) -> Result<Self, StartError> {
         let facts = facts_settings(config);
         let (policy, knowledge) = (policy(config), Knowledge::load(&facts));
         let (certificates, trust) = (certificates(config, now), trust(config));
@@ -73,23 +77,15 @@ impl Engines {
             reason: error.to_string(),
             hint: "the system may be out of random numbers".to_owned(),
         })?;
+        sound()?;
         let state = &config.state;
         // Nobody else's business, whatever the umask says.
         DirBuilder::new().recursive(true).mode(0o700).create(state).map_err(|error| opened(state, &error))?;
         let keys =
             Keys::load_or_create(&state.join("keys"), rand::random()).map_err(|error| opened(&state.join("keys"), &error))?;
-        let spool =
-            spool::Settings { path: state.join("spool.db"), max_bytes: config.limits.spool_bytes, ..spool::Settings::default() };
         let visits = visits::Settings { path: Some(state.join("visits.db")), ..visits::Settings::default() };
-        let ledger = ledger::Settings {
-            path: Some(state.join("records.jsonl")),
-            full_address: config.records.full_address,
-            max_bytes: config.records.max_bytes,
-            keep: config.records.keep,
-            ..ledger::Settings::default()
-        };
         // First, since it says best that another process is at work here.
-        let spool = Spool::open(&spool).map_err(|error| opened(&state.join("spool.db"), &error))?;
+        let spool = Spool::open(&spool_settings(config)).map_err(|error| opened(&state.join("spool.db"), &error))?;
         if !spool.is_open() {
             tracing::error!("the disk is full: free some space; pages are served, and events refused until then");
         }
@@ -98,7 +94,7 @@ impl Engines {
             sources: Arc::new(Sources::new(knowledge, &facts)),
             visits: Arc::new(Visits::open(&visits).map_err(|error| opened(&state.join("visits.db"), &error))?),
             spool,
-            ledger: Ledger::open(&ledger).map_err(|error| opened(&state.join("records.jsonl"), &error))?,
+            ledger: Ledger::open(&ledger_settings(config)).map_err(|error| opened(&state.join("records.jsonl"), &error))?,
             keys: Arc::new(keys),
             tls,
             trust,
@@ -173,6 +169,23 @@ pub(super) fn trust(config: &Config) -> Result<Trusts, Vec<Fault>> {
     }
 }
 
+/// Where events are kept, and how many.
+pub(super) fn spool_settings(config: &Config) -> spool::Settings {
+    let (path, max_bytes) = (config.state.join("spool.db"), config.limits.spool_bytes);
+    spool::Settings { path, max_bytes, ..spool::Settings::default() }
+}
+
+/// How records are kept.
+pub(super) fn ledger_settings(config: &Config) -> ledger::Settings {
+    ledger::Settings {
+        path: Some(config.state.join("records.jsonl")),
+        full_address: config.records.full_address,
+        max_bytes: config.records.max_bytes,
+        keep: config.records.keep,
+        ..ledger::Settings::default()
+    }
+}
+
 /// The settings of the facts engine.
 pub(super) fn facts_settings(config: &Config) -> facts::Settings {
     facts::Settings { data: config.data.clone(), ..facts::Settings::default() }
@@ -201,7 +214,8 @@ pub(super) fn admin_token(config: &Config) -> Result<SecretString, StartError> {
     Ok(SecretString::from(token))
 }
 
-fn opened(path: &Path, error: &dyn std::error::Error) -> StartError {
+/// What cannot be opened, with all its causes.
+pub(super) fn opened(path: &Path, error: &dyn std::error::Error) -> StartError {
     let said = error.to_string();
     let (reason, hint) =
         said.split_once("\nhint: ").unwrap_or((&said, "the state folder must be writable and belong to one process"));

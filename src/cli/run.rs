@@ -11,6 +11,16 @@ use crate::telemetry;
 
 /// Runs the proxy until it is told to stop.
 pub(super) fn run(path: &Path, err: &mut dyn Write) -> Ended {
+    // Before it is read, so that no change falls between.
+    let mut usual = app::Options { sockets: app::Sockets::from_systemd(), ..app::Options::default() };
+    match app::Heir::arrive() {
+        Ok(Some((heir, sockets))) => (usual.heir, usual.sockets) = (Some(heir), sockets),
+        Ok(None) => {}
+        Err(error) => {
+            say(err, format_args!("no sockets came from the process before: {error}"));
+            return Ended::Failed;
+        }
+    }
     let environment = |name: &str| std::env::var(name).ok();
     let config = match Config::load(path, &environment) {
         Ok(config) => config,
@@ -22,7 +32,7 @@ pub(super) fn run(path: &Path, err: &mut dyn Write) -> Ended {
         }
     };
     let log = telemetry::log_to_stderr();
-    let options = app::Options { config_path: Some(path.to_owned()), ..app::Options::default() };
+    let options = app::Options { config_path: Some(path.to_owned()), ..usual };
     match app::start(&config, options) {
         Ok(running) => {
             running.until_told();

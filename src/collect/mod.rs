@@ -179,6 +179,24 @@ impl Collector {
         Self { settings, policy, sources, visits, spool, ledger, keys, metrics, clock, posts, caps }
     }
 
+    /// The same collector by other settings. Who has come lately is remembered.
+    #[must_use]
+    pub fn changed(&self, settings: Settings) -> Self {
+        Self {
+            caps: self.caps.changed(&self.settings.destinations, &settings.destinations),
+            settings,
+            policy: Arc::clone(&self.policy),
+            sources: Arc::clone(&self.sources),
+            visits: Arc::clone(&self.visits),
+            spool: self.spool.clone(),
+            ledger: self.ledger.clone(),
+            keys: Arc::clone(&self.keys),
+            metrics: self.metrics.clone(),
+            clock: self.clock.clone(),
+            posts: self.posts.clone(),
+        }
+    }
+
     /// Answers `POST {prefix}/e`, the tag's post. `peer` is the visitor's address through trusted proxies.
     pub async fn browser(&self, head: &Parts, peer: Option<IpAddr>, body: Bytes) -> Response<Full<Bytes>> {
         browser::answer(self, head, peer, &body).await.unwrap_or_else(|refusal| {

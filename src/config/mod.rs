@@ -2,6 +2,7 @@
 //! its place. Secrets come from the environment or from files of their own, never from the text itself.
 
 mod acme;
+mod change;
 mod fronts;
 mod read;
 mod secret;
@@ -21,11 +22,13 @@ use url::Url;
 
 use crate::event::user::Forms;
 use crate::fault::Fault;
+use crate::ledger::To;
 use crate::proxy::AddressField;
 use crate::proxy::CookieDomain;
 use crate::proxy::HostField;
 use crate::proxy::Origin;
 use crate::proxy::servers::Group;
+use crate::server::streams;
 use crate::server::tls::acme::Settings as Acme;
 use crate::server::tls::certificates::Files;
 use crate::verdict::Mode;
@@ -90,10 +93,14 @@ pub struct Config {
     pub admin_hosts: Vec<String>,
     /// Records.
     pub records: Records,
+    /// The access log; `None` for none.
+    pub access_log: Option<AccessLog>,
     /// Deadlines.
     pub deadlines: Deadlines,
     /// Limits.
     pub limits: Limits,
+    /// The bounds of HTTP/2.
+    pub http2: streams::Limits,
     /// What is plainly proxied.
     pub bypass: Bypass,
 }
@@ -177,6 +184,15 @@ pub struct Records {
     pub keep: Duration,
 }
 
+/// The access log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    /// Where its lines go.
+    pub to: To,
+    /// Bytes of all its files together.
+    pub max_bytes: u64,
+}
+
 /// Deadlines of the proxy; none is endless.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
@@ -196,6 +212,12 @@ pub struct Deadlines {
     pub upstream_idle: Duration,
     /// For active requests when the process stops.
     pub grace: Duration,
+    /// For a TLS handshake.
+    pub handshake: Duration,
+    /// For the body of a conversion event.
+    pub event_body: Duration,
+    /// How long the process says that it is not ready before it stops accepting.
+    pub drain_wait: Duration,
 }
 
 /// Limits of the proxy.
@@ -209,6 +231,25 @@ pub struct Limits {
     pub spool_bytes: u64,
     /// Requests of one destination's key at the Graph-compatible listener per minute.
     pub graph_requests_per_minute: u32,
+    /// Fields of a request head.
+    pub fields: usize,
+    /// Bytes of a request line.
+    pub line: usize,
+    /// Bytes of a request head.
+    pub head: usize,
+    /// What the overload guard holds the process's memory to.
+    pub memory: Memory,
+}
+
+/// What the overload guard holds the process's memory to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// The bound of its control group, if it has one.
+    Auto,
+    /// Nothing.
+    Off,
+    /// So many bytes.
+    Bytes(u64),
 }
 
 /// What is plainly proxied: not scored, not injected.
@@ -288,7 +329,8 @@ mod tests {
         let environment = |name: &str| Some(format!("{name}-value"));
         let example = Config::parse("example", text.as_bytes(), Path::new("/x"), &environment).unwrap();
         let bare = Config::parse("bare", b"upstream: http://127.0.0.1:3000\n", Path::new("/x"), &environment).unwrap();
-        let shown = |config: &Config| format!("{:?} {:?} {:?}", config.deadlines, config.limits, config.records);
+        let shown =
+            |config: &Config| format!("{:?} {:?} {:?} {:?}", config.deadlines, config.limits, config.http2, config.records);
         assert_eq!(shown(&example), shown(&bare));
         assert_eq!((example.mode, example.prefix, example.listen), (bare.mode, bare.prefix, bare.listen));
     }
@@ -383,6 +425,24 @@ mod tests {
         let found = faults("upstream: http://s:1\nadmin: { listen: 0.0.0.0:9090 }\ngraph: { listen: 192.0.2.1:1 }\n");
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].contains("must be a loopback address"), "{found:?}");
+    }
+
+    #[test]
+    fn every_bound_of_the_door_may_be_set_within_reason() {
+        let text = "upstream: http://s:1\ndeadlines: { handshake: 3s, event_body: 4s, drain_wait: 5s }\n\
+                    limits: { fields: 50, line: 4096, head: 16384, memory: 1GiB }\nhttp2: { streams: 7, ping: 9s }\n\
+                    access_log: { path: stdout, format: json }\n";
+        let config = parse(text).unwrap();
+        let Deadlines { handshake, event_body, drain_wait, .. } = config.deadlines;
+        assert_eq!([handshake, event_body, drain_wait], [3, 4, 5].map(Duration::from_secs));
+        let Limits { fields, line, head, memory, .. } = config.limits;
+        assert_eq!((fields, line, head, memory), (50, 4_096, 16_384, Memory::Bytes(1 << 30)));
+        assert_eq!((config.http2.streams, config.http2.ping), (7, Duration::from_secs(9)));
+        assert_eq!(config.access_log.map(|log| log.to), Some(To::Stdout));
+        let found = faults(
+            "upstream: http://s:1\nlimits: { fields: 5, memory: 1MiB }\nhttp2: { streams: 0 }\naccess_log: { format: text }\n",
+        );
+        assert_eq!(found.len(), 5, "{found:?}");
     }
 
     #[test]

@@ -2,17 +2,20 @@
 
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
 use url::Url;
 
+use crate::config::AccessLog;
 use crate::config::Bypass;
 use crate::config::Config;
 use crate::config::Deadlines;
 use crate::config::Destination;
 use crate::config::Environment;
 use crate::config::Limits;
+use crate::config::Memory;
 use crate::config::Records;
 use crate::config::Tls;
 use crate::config::acme;
@@ -22,8 +25,11 @@ use crate::config::sites;
 use crate::config::value;
 use crate::event::user::Forms;
 use crate::fault::Fault;
+use crate::ledger::To;
 use crate::proxy::CookieDomain;
 use crate::proxy::HostField;
+use crate::server;
+use crate::server::streams;
 use crate::server::tls::certificates::Files;
 use crate::verdict::Mode;
 use crate::yaml;
@@ -73,8 +79,10 @@ pub(super) fn config(name: &str, bytes: &[u8], folder: &Path, environment: Envir
         admin_token: secrets.read(&admin, "token", "token_file"),
         admin_hosts: value::texts(admin.list("hosts"), &faults),
         records: records(&file.section("records")),
+        access_log: access_log(&file, folder),
         deadlines: deadlines(&file.section("deadlines")),
         limits: limits(&file.section("limits")),
+        http2: http2(&file.section("http2")),
         bypass: bypass(&file.section("bypass")),
     };
     graph.finish();
@@ -208,6 +216,21 @@ fn records(section: &Section<'_>) -> Records {
     records
 }
 
+fn access_log(file: &Section<'_>, folder: &Path) -> Option<AccessLog> {
+    let node = file.node("access_log")?;
+    let section = file.section("access_log");
+    let path = section.text("path");
+    if path.is_none() {
+        section.faults().at(node, "`access_log` has no `path`", Some("path: access.jsonl, or stdout".to_owned()));
+    }
+    // There is one form so far; naming it keeps files good when there are more.
+    value::word(&section, "format", &[("json", ())]);
+    let max_bytes = section.parsed("max_bytes", "a size such as `1GiB`", value::size).unwrap_or(GIB);
+    section.finish();
+    let to = |path: String| if path == "stdout" { To::Stdout } else { To::File(folder.join(path)) };
+    path.map(|path| AccessLog { to: to(path), max_bytes })
+}
+
 fn deadlines(section: &Section<'_>) -> Deadlines {
     let seconds = |key: &'static str, usual: u64| section.duration(key).unwrap_or(Duration::from_secs(usual));
     let deadlines = Deadlines {
@@ -219,6 +242,9 @@ fn deadlines(section: &Section<'_>) -> Deadlines {
         tunnel: seconds("tunnel", 3_600),
         upstream_idle: seconds("upstream_idle", 4),
         grace: seconds("grace", 30),
+        handshake: seconds("handshake", 10),
+        event_body: seconds("event_body", 10),
+        drain_wait: seconds("drain_wait", 0),
     };
     section.finish();
     deadlines
@@ -228,11 +254,50 @@ fn limits(section: &Section<'_>) -> Limits {
     let count = |key: &'static str, usual: usize| {
         section.number(key, 1..=1_000_000).and_then(|count| usize::try_from(count).ok()).unwrap_or(usual)
     };
+    let door = server::Settings::default();
     let limits = Limits {
         connections: count("connections", 10_000),
         connections_per_address: count("connections_per_address", 1_024),
         spool_bytes: section.parsed("spool_bytes", "a size such as `1GiB`", value::size).unwrap_or(GIB),
         graph_requests_per_minute: u32::try_from(count("graph_requests_per_minute", 12_000)).unwrap_or(u32::MAX),
+        fields: within(section, "fields", 10..=1_000).unwrap_or(door.fields),
+        line: within(section, "line", 1_024..=65_536).unwrap_or(door.line_limit),
+        head: within(section, "head", 8_192..=1_048_576).unwrap_or(door.head_limit),
+        memory: section.parsed("memory", "`auto`, `off` or a size of at least `64MiB`", memory).unwrap_or(Memory::Auto),
+    };
+    section.finish();
+    limits
+}
+
+/// The marks are far apart only where there is something between them.
+const LEAST_MEMORY: u64 = 64 << 20;
+
+fn memory(text: &str) -> Option<Memory> {
+    match text {
+        "auto" => Some(Memory::Auto),
+        "off" => Some(Memory::Off),
+        size => value::size(size).filter(|bytes| *bytes >= LEAST_MEMORY).map(Memory::Bytes),
+    }
+}
+
+fn within(section: &Section<'_>, key: &'static str, range: RangeInclusive<i64>) -> Option<usize> {
+    section.number(key, range).and_then(|number| usize::try_from(number).ok())
+}
+
+/// Windows end at what RFC 9113 section 6.9.1 allows; everything else where it would cost more memory than it could be of use.
+fn http2(section: &Section<'_>) -> streams::Limits {
+    let usual = streams::Limits::default();
+    let narrow = |key, range| within(section, key, range).and_then(|number| u32::try_from(number).ok());
+    let limits = streams::Limits {
+        streams: narrow("streams", 1..=1_000).unwrap_or(usual.streams),
+        head: narrow("head", 8_192..=1_048_576).unwrap_or(usual.head),
+        pending_resets: within(section, "pending_resets", 1..=1_000).unwrap_or(usual.pending_resets),
+        own_resets: within(section, "own_resets", 16..=65_536).unwrap_or(usual.own_resets),
+        stream_window: narrow("stream_window", 16_384..=16_777_216).unwrap_or(usual.stream_window),
+        connection_window: narrow("connection_window", 65_535..=67_108_864).unwrap_or(usual.connection_window),
+        send_buffer: within(section, "send_buffer", 16_384..=16_777_216).unwrap_or(usual.send_buffer),
+        ping: section.duration("ping").unwrap_or(usual.ping),
+        pong: section.duration("pong").unwrap_or(usual.pong),
     };
     section.finish();
     limits

@@ -60,6 +60,17 @@ impl File {
         &self.path
     }
 
+    /// Changes the bounds; they hold from the next line on.
+    pub(super) fn keep(&mut self, max_bytes: u64, keep: Duration) {
+        self.max_bytes = max_bytes;
+        self.keep = keep;
+    }
+
+    /// Opens the file anew for the next line.
+    pub(super) fn anew(&mut self) {
+        self.open = None;
+    }
+
     /// Appends a line; `false` where it could not be written.
     pub(super) fn append(&mut self, now: UnixMillis, line: &str) -> bool {
         let started = *self.started.get_or_insert(now);

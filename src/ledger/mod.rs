@@ -2,6 +2,7 @@
 //! dropped and said so; a full disk costs records, never traffic. Records hold no contact data: addresses are cut, URLs
 //! cleaned. Must not know who decides.
 
+mod access;
 mod clean;
 mod file;
 mod line;
@@ -22,6 +23,9 @@ use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+pub use self::access::Access;
+pub use self::access::Line;
+pub use self::access::To;
 pub use self::clean::clean_url;
 pub use self::clean::cut_address;
 pub use self::line::FIELDS;
@@ -103,6 +107,12 @@ impl Ledger {
     /// Hands a record to the writer without waiting; `false` says that it was dropped because too many wait.
     pub fn append(&self, record: Record) -> bool {
         self.jobs.try_send(Job::Append(Box::new(record))).is_ok()
+    }
+
+    /// Keeps records by other settings from now on: how many bytes, how long, and how much of an address.
+    pub fn keep(&self, settings: &Settings) {
+        // Without a writer there is nothing to keep.
+        let _ = self.jobs.send(Job::Keep(Box::new(settings.clone())));
     }
 
     /// The newest records that a filter lets through, newest first, at most [`Filter::limit`], from memory only.

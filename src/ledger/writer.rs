@@ -11,6 +11,7 @@ use std::sync::mpsc::SyncSender;
 use std::thread;
 
 use super::LedgerError;
+use super::Settings;
 use super::file::File;
 use super::line;
 use super::record::Record;
@@ -20,6 +21,7 @@ use super::ring::Ring;
 pub(super) enum Job {
     Append(Box<Record>),
     Flush(SyncSender<()>),
+    Keep(Box<Settings>),
 }
 
 /// Starts the writer; it ends when the last sender is gone.
@@ -28,7 +30,7 @@ pub(super) fn start(
     mut file: Option<File>,
     ring: Arc<Mutex<Ring>>,
     unwritten: Arc<AtomicU64>,
-    full_address: bool,
+    mut full_address: bool,
 ) -> Result<(), LedgerError> {
     let path = file.as_ref().map(|file| file.path().to_owned()).unwrap_or_default();
     let work = move || {
@@ -42,6 +44,12 @@ pub(super) fn start(
                         unwritten.fetch_add(1, Ordering::Relaxed);
                     }
                     ring.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
+                }
+                Job::Keep(settings) => {
+                    full_address = settings.full_address;
+                    if let Some(file) = &mut file {
+                        file.keep(settings.max_bytes, settings.keep);
+                    }
                 }
                 // The caller of a flush may have gone.
                 Job::Flush(said) => drop(said.send(())),

@@ -51,7 +51,7 @@ const OVER: u64 = 0;
 /// One visitor's connection.
 pub struct ConnectionState {
     peer: SocketAddr,
-    trusted: bool,
+    trusted: AtomicBool,
     peer_value: HeaderValue,
     opened: Instant,
     slots: [AtomicU64; WAITS],
@@ -80,7 +80,7 @@ impl ConnectionState {
     pub fn new(peer: SocketAddr, settings: &Settings, held: Box<dyn Any + Send + Sync>) -> Self {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         Self {
-            trusted: client::is_trusted(&settings.trusted_proxies, peer.ip()),
+            trusted: AtomicBool::new(client::is_trusted(&settings.trusted_proxies, peer.ip())),
             peer_value: client::address_value(peer.ip()),
             peer,
             opened: Instant::now(),
@@ -103,7 +103,7 @@ impl ConnectionState {
     pub fn stream(self: &Arc<Self>) -> Self {
         Self {
             peer: self.peer,
-            trusted: self.trusted,
+            trusted: AtomicBool::new(self.is_trusted()),
             peer_value: self.peer_value.clone(),
             opened: self.opened,
             slots: [const { AtomicU64::new(NONE) }; WAITS],
@@ -136,7 +136,12 @@ impl ConnectionState {
 
     /// Whether the peer is one of the trusted proxies.
     pub fn is_trusted(&self) -> bool {
-        self.trusted
+        self.trusted.load(Ordering::Relaxed)
+    }
+
+    /// Asks again whether the peer is one of the trusted proxies, as others may be trusted now.
+    pub fn trust_by(&self, settings: &Settings) {
+        self.trusted.store(client::is_trusted(&settings.trusted_proxies, self.peer.ip()), Ordering::Relaxed);
     }
 
     /// The shop has granted an upgrade: what the visitor sends from now on is no HTTP.
@@ -168,13 +173,13 @@ impl ConnectionState {
     /// What the visitor's handshake shows; not known without TLS of ours, nor behind a trusted proxy, which shows its own.
     pub fn tls(&self) -> Option<&Arc<TlsShown>> {
         let connection = self.above.as_deref().unwrap_or(self);
-        if self.trusted { None } else { connection.tls.get() }
+        if self.is_trusted() { None } else { connection.tls.get() }
     }
 
     /// What the visitor's HTTP/2 shows, likewise.
     pub fn h2(&self) -> Option<&Arc<H2Shown>> {
         let connection = self.above.as_deref().unwrap_or(self);
-        if self.trusted { None } else { connection.h2.get() }
+        if self.is_trusted() { None } else { connection.h2.get() }
     }
 
     /// Whether the connection is a stream of HTTP/2.

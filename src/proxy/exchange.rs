@@ -2,6 +2,7 @@
 //! Whatever goes wrong here, the page goes out unchanged. Must not know connections to the site.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -24,7 +25,9 @@ use crate::proxy::body::ProxyBody;
 use crate::proxy::shop::Asked;
 use crate::proxy::shop::Shop;
 use crate::seal::PageToken;
+use crate::verdict::Band;
 use crate::verdict::Consent;
+use crate::verdict::Score;
 
 /// One page view on its way. Dropping it writes its record, so that a click counts also where the site failed or the
 /// visitor left.
@@ -35,6 +38,15 @@ pub struct Exchange {
     pub(super) consent: Consent,
     pub(super) cookies: Vec<HeaderValue>,
     pub(super) record: Option<(RecordKind, PageRecord)>,
+}
+
+/// What the door's log says of a forwarded request; an extension of its answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Noted {
+    /// How long the site took to the head of its answer.
+    pub upstream: Duration,
+    /// Score and band of a page view.
+    pub verdict: Option<(Score, Band)>,
 }
 
 /// Which record a page view gets.
@@ -63,6 +75,11 @@ impl Exchange {
     /// for everything else the site is told the verdict of address and agent, and there is nothing to do on the way back.
     pub(super) fn open(shop: &Arc<Shop>, head: &mut Parts, asked: Asked<'_>) -> Option<Self> {
         shop.look(asked, head)
+    }
+
+    /// Score and band of the page view.
+    pub(super) fn verdict(&self) -> Option<(Score, Band)> {
+        self.record.as_ref().map(|(_, record)| (record.verdict.score, record.verdict.band))
     }
 
     /// Turns the site's answer into the visitor's: injects where the answer is a page, sets cookies, keeps it out of

@@ -13,6 +13,7 @@ use http::header;
 use http::request::Parts;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use tokio::time::Instant;
 
 use crate::inject;
 use crate::proxy::Settings;
@@ -23,6 +24,7 @@ use crate::proxy::bypass::Exempt;
 use crate::proxy::client::Client;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::exchange::Exchange;
+use crate::proxy::exchange::Noted;
 
 use crate::proxy::answer::UpstreamBody;
 use crate::proxy::framing;
@@ -135,12 +137,17 @@ impl Proxy {
         let version = std::mem::replace(&mut head.version, Version::HTTP_11);
         let Settings { body_progress, first_byte, .. } = *self.settings;
         let body = VisitorBody::new(body, version, Arc::clone(connection), body_progress, first_byte);
+        let asked_at = self.settings.notes.then(Instant::now);
         let response = match visitor_side {
             Some(visitor_side) => self.tunnel(front, connection, head, body, visitor_side).await?,
             None => front.servers.send(Request::from_parts(head, body), connection).await?,
         };
         framing::check_answer(&response)?;
         let mut response = prepared(response, front, &client, host.as_ref());
+        if let Some(asked_at) = asked_at {
+            let verdict = exchange.as_ref().and_then(Exchange::verdict);
+            response.extensions_mut().insert(Noted { upstream: asked_at.elapsed(), verdict });
+        }
         let Some(exchange) = exchange else {
             if !plain {
                 inject::tell_apart(response.status(), response.headers_mut());

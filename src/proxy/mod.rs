@@ -41,6 +41,7 @@ pub use crate::proxy::bypass::Bypass;
 pub use crate::proxy::client::AddressField;
 pub use crate::proxy::connection::ConnectionState;
 pub use crate::proxy::exchange::Exchange;
+pub use crate::proxy::exchange::Noted;
 pub use crate::proxy::handler::Proxy;
 pub use crate::proxy::origin::Origin;
 pub use crate::proxy::servers::Directory;
@@ -107,6 +108,8 @@ pub struct Settings {
     pub answer_head_limit: usize,
     /// Path prefixes that are never scored and never injected: machine-to-machine calls that no person sees.
     pub exempt: Vec<String>,
+    /// Whether answers carry [`Noted`] for the door's log.
+    pub notes: bool,
 }
 
 impl Default for Settings {
@@ -131,6 +134,7 @@ impl Default for Settings {
             target_limit: 8 * 1024,
             answer_head_limit: 64 * 1024,
             exempt: bypass::DEFAULT_EXEMPT.iter().map(|path| (*path).to_owned()).collect(),
+            notes: false,
         }
     }
 }

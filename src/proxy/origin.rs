@@ -83,7 +83,7 @@ impl Origin {
     }
 
     /// What is looked up, with the port.
-    pub(super) fn place(&self) -> (&str, u16) {
+    pub fn place(&self) -> (&str, u16) {
         let host = match self.authority.rsplit_once(':') {
             Some((host, _)) if !self.authority.ends_with(']') => host,
             _ => self.authority.as_str(),

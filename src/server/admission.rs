@@ -19,8 +19,8 @@ pub struct Admission(Arc<Book>);
 
 #[derive(Debug)]
 struct Book {
-    limit: usize,
-    per_address: usize,
+    limit: AtomicUsize,
+    per_address: AtomicUsize,
     open: AtomicUsize,
     addresses: Mutex<FxHashMap<IpAddr, usize>>,
     gauge: Gauge,
@@ -38,13 +38,19 @@ impl Admission {
     /// An empty book; `gauge` shows how many connections are open.
     pub fn new(limit: usize, per_address: usize, gauge: Gauge) -> Self {
         Self(Arc::new(Book {
-            limit,
-            per_address,
+            limit: AtomicUsize::new(limit),
+            per_address: AtomicUsize::new(per_address),
             open: AtomicUsize::new(0),
             addresses: Mutex::default(),
             gauge,
             emptied: Notify::new(),
         }))
+    }
+
+    /// Changes the bounds; connections that are open stay.
+    pub fn bound(&self, limit: usize, per_address: usize) {
+        self.0.limit.store(limit, Ordering::Relaxed);
+        self.0.per_address.store(per_address, Ordering::Relaxed);
     }
 
     /// Admits a connection, or not.
@@ -54,13 +60,13 @@ impl Admission {
         let before = book.open.fetch_add(1, Ordering::SeqCst);
         // A ticket that is refused takes its count back when it is dropped here.
         let mut ticket = Ticket { book: Arc::clone(book), address: None };
-        if before >= book.limit {
+        if before >= book.limit.load(Ordering::Relaxed) {
             return None;
         }
         if let Some(key) = key(address) {
             let mut addresses = book.addresses.lock().unwrap_or_else(PoisonError::into_inner);
             let count = addresses.entry(key).or_default();
-            if *count >= book.per_address {
+            if *count >= book.per_address.load(Ordering::Relaxed) {
                 return None;
             }
             *count += 1;

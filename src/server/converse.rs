@@ -5,11 +5,13 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 
+use http::HeaderValue;
+use http::StatusCode;
+use http::header::CONNECTION;
 use http::header::STRICT_TRANSPORT_SECURITY;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,6 +22,7 @@ use crate::proxy::ConnectionState;
 use crate::proxy::connection::Wait;
 use crate::server::Settings;
 use crate::server::guard::Fault;
+use crate::server::live::Entry;
 use crate::server::route::Room;
 use crate::server::tls::Handshakes;
 use crate::server::watch::Resting;
@@ -66,8 +69,9 @@ impl Counts {
 /// One connection.
 pub(super) struct Talk {
     pub(super) connection: Arc<ConnectionState>,
-    pub(super) room: Rc<Room>,
-    pub(super) settings: Settings,
+    pub(super) entry: Entry,
+    /// Those of the connection's beginning; they hold for what lasts as long as it does.
+    pub(super) settings: Arc<Settings>,
     pub(super) scratch: Scratch,
     pub(super) stop: watch::Receiver<bool>,
     pub(super) counts: Counts,
@@ -75,11 +79,8 @@ pub(super) struct Talk {
 
 impl Talk {
     /// Shakes hands where it must, and talks.
-    pub(super) async fn begin(mut self, raw: Raw) {
-        let Some(tls) = self.settings.tls.take() else {
-            self.settings.hsts = None;
-            return self.http1(Wire::Plain(raw)).await;
-        };
+    pub(super) async fn begin(self, raw: Raw) {
+        let Some(tls) = self.settings.tls.clone() else { return self.http1(Wire::Plain(raw)).await };
         let mut stop = self.stop.clone();
         // What only TLS needs is boxed, so that a plain connection is no larger for it.
         let greeted = tokio::select! {
@@ -94,20 +95,27 @@ impl Talk {
     }
 
     async fn http1(self, wire: Wire) {
-        let Self { connection, room, settings, scratch, stop, counts } = self;
+        let Self { connection, entry, settings, scratch, stop, counts } = self;
+        let secure = matches!(wire, Wire::Tls(_));
         let io = Watched::new(wire, Arc::clone(&connection), &settings, scratch);
         connection.begin(Wait::Head, settings.head);
-        let idle = settings.idle;
         let service = service_fn(|request| {
-            let (room, connection) = (Rc::clone(&room), Arc::clone(&connection));
+            let (room, connection) = (entry.room(&connection), Arc::clone(&connection));
             connection.ask();
-            let hsts = settings.hsts.clone();
+            let mut told = room.told(&connection, "HTTP/1.1", &request);
             async move {
                 let mut response = room.answer(&connection, request).await;
-                if let Some(hsts) = hsts {
-                    response.headers_mut().entry(STRICT_TRANSPORT_SECURITY).or_insert(hsts);
+                if secure && let Some(hsts) = &room.settings().hsts {
+                    response.headers_mut().entry(STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.clone());
                 }
-                Ok::<_, Infallible>(response.map(|body| Resting::new(body, connection, idle)))
+                if room.settings().pressure.parts() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                if let Some(told) = &mut told {
+                    told.answered(&mut response);
+                }
+                let idle = room.settings().idle;
+                Ok::<_, Infallible>(response.map(|body| Resting::new(body, connection, idle, told)))
             }
         });
         let mut http = protocol(&settings).serve_connection(io, service).with_upgrades();
@@ -136,22 +144,29 @@ impl Talk {
         if let Some(counter) = fault.and_then(|fault| counts.faults.get(fault as usize)) {
             counter.inc();
         }
-        let word = match ended {
-            Ended::Done(Err(error)) => {
-                tracing::debug!(%error, "connection ended");
-                if fault.is_none() && error.is_parse() {
-                    counts.malformed.inc();
-                }
-                fault.filter(|_| is_refusal(&error)).map_or(&[][..], Fault::answer)
-            }
-            Ended::Late if connection.is_over(Wait::Head) && !parts.read_buf.is_empty() => {
-                counts.slow.inc();
-                room.door().slow()
-            }
-            Ended::Late => return,
-            Ended::Done(Ok(())) => &[],
-        };
+        let room = entry.room(&connection);
+        let stalled = connection.is_over(Wait::Head) && !parts.read_buf.is_empty();
+        let Some(word) = last_word(ended, fault, stalled, &room, &counts) else { return };
         parts.io.part(word, !parts.read_buf.is_empty()).await;
+    }
+}
+
+/// What a visitor is told at the end of its connection, which is counted; `None` where it is not worth waiting for.
+fn last_word<'a>(ended: Ended, fault: Option<Fault>, stalled: bool, room: &'a Room, counts: &Counts) -> Option<&'a [u8]> {
+    match ended {
+        Ended::Done(Err(error)) => {
+            tracing::debug!(%error, "connection ended");
+            if fault.is_none() && error.is_parse() {
+                counts.malformed.inc();
+            }
+            Some(fault.filter(|_| is_refusal(&error)).map_or(&[], Fault::answer))
+        }
+        Ended::Late if stalled => {
+            counts.slow.inc();
+            Some(room.door().slow())
+        }
+        Ended::Late => None,
+        Ended::Done(Ok(())) => Some(&[]),
     }
 }
 

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
+use std::net::TcpListener as StdListener;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,13 +13,15 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use socket2::Domain;
+use socket2::Protocol;
+use socket2::Socket;
+use socket2::Type;
 use tokio::net::TcpListener;
-use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-use crate::proxy;
 use crate::proxy::ConnectionState;
 use crate::proxy::client::is_trusted;
 use crate::server::Door;
@@ -27,13 +30,15 @@ use crate::server::admission::Admission;
 use crate::server::admission::Ticket;
 use crate::server::converse::Counts;
 use crate::server::converse::Talk;
+use crate::server::live::Entry;
+use crate::server::live::Live;
+use crate::server::live::Rooms;
 use crate::server::preamble;
-use crate::server::route::Room;
-use crate::server::watch::Scratch;
-use crate::server::watch::scratch;
 use crate::server::wire::Raw;
 use crate::telemetry::Metrics;
 
+/// How often a thread says that it turns round.
+const BEAT: Duration = Duration::from_secs(1);
 /// How long a thread rests when no connection can be accepted, as when files have run out.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
@@ -41,6 +46,7 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
+    live: Live,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -48,6 +54,11 @@ impl Running {
     /// Where it listens, with the port that was chosen.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it serves by.
+    pub fn live(&self) -> &Live {
+        &self.live
     }
 
     /// Blocks until all threads have ended, which they do after the stop signal: at once where nothing is running,
@@ -63,27 +74,30 @@ impl Running {
 
 /// Starts the threads; returns when all of them listen. They stop when `stop` becomes true or its sender is gone.
 pub fn serve(settings: &Settings, door: &Door, metrics: &Metrics, stop: &watch::Receiver<bool>) -> io::Result<Running> {
-    let first = bind(settings.address)?;
-    let address = first.local_addr()?;
-    let mut sockets = vec![first];
-    for _ in 1..settings.cores.max(1) {
-        sockets.push(bind(address)?);
-    }
+    serve_on(settings, door, metrics, stop, Vec::new())
+}
+
+/// The same on sockets that listen already, as of a process before; without any, it opens its own. Each has a thread at
+/// least, so that no connection waits in one for ever; further threads share them.
+pub fn serve_on(
+    settings: &Settings,
+    door: &Door,
+    metrics: &Metrics,
+    stop: &watch::Receiver<bool>,
+    given: Vec<StdListener>,
+) -> io::Result<Running> {
+    let sockets = if given.is_empty() { own(settings)? } else { given };
+    let address = sockets.first().ok_or(io::ErrorKind::AddrNotAvailable)?.local_addr()?;
+    let posts = settings.cores.max(sockets.len());
+    let shared: Vec<StdListener> = sockets.iter().cycle().take(posts).map(StdListener::try_clone).collect::<Result<_, _>>()?;
     let admission = Admission::new(settings.connections, settings.per_address, metrics.open_connections.clone());
-    let (ready, listening) = sync_channel(sockets.len());
-    let mut threads = Vec::with_capacity(sockets.len());
-    for (number, socket) in sockets.into_iter().enumerate() {
-        let post = Post {
-            settings: settings.clone(),
-            proxy: match door {
-                Door::Shop(front) | Door::Redirect(front) => Arc::clone(&front.proxy),
-                Door::Graph(_) => Arc::default(),
-            },
-            door: door.clone(),
-            admission: admission.clone(),
-            counts: Counts::new(metrics),
-            stop: stop.clone(),
-        };
+    let live = Live::new(settings.clone(), door.clone(), admission.clone(), sockets, posts);
+    let (ready, listening) = sync_channel(posts);
+    let mut threads = Vec::with_capacity(posts);
+    for (number, socket) in shared.into_iter().enumerate() {
+        socket.set_nonblocking(true)?;
+        let post =
+            Post { number, live: live.clone(), admission: admission.clone(), counts: Counts::new(metrics), stop: stop.clone() };
         let ready = ready.clone();
         threads.push(std::thread::Builder::new().name(format!("door-{number}")).spawn(move || post.run(socket, &ready))?);
     }
@@ -91,29 +105,40 @@ pub fn serve(settings: &Settings, door: &Door, metrics: &Metrics, stop: &watch::
     for _ in &threads {
         listening.recv().map_err(|_| io::Error::other("a listener thread has ended before it listened"))??;
     }
-    Ok(Running { address, threads })
+    Ok(Running { address, live, threads })
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.set_reuseport(true)?;
-    socket.bind(address)?;
-    Ok(socket)
+/// A socket for each thread, all on one port: the kernel spreads connections over them.
+fn own(settings: &Settings) -> io::Result<Vec<StdListener>> {
+    let first = bind(settings.address, settings.backlog)?;
+    let address = first.local_addr()?;
+    let mut sockets = vec![first];
+    for _ in 1..settings.cores.max(1) {
+        sockets.push(bind(address, settings.backlog)?);
+    }
+    Ok(sockets)
+}
+
+fn bind(address: SocketAddr, backlog: u32) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
 }
 
 /// What one thread is given.
 struct Post {
-    settings: Settings,
-    proxy: Arc<proxy::Settings>,
-    door: Door,
+    number: usize,
+    live: Live,
     admission: Admission,
     counts: Counts,
     stop: watch::Receiver<bool>,
 }
 
 impl Post {
-    fn run(self, socket: TcpSocket, ready: &SyncSender<io::Result<()>>) {
+    fn run(self, socket: StdListener, ready: &SyncSender<io::Result<()>>) {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
@@ -123,7 +148,7 @@ impl Post {
         };
         LocalSet::new().block_on(&runtime, async move {
             // The other end waits for each thread's word, so that it is never gone.
-            match socket.listen(self.settings.backlog) {
+            match TcpListener::from_std(socket) {
                 Ok(listener) => {
                     let _ = ready.send(Ok(()));
                     self.accept(listener).await;
@@ -136,22 +161,39 @@ impl Post {
     async fn accept(self, listener: TcpListener) {
         let mut stop = self.stop.clone();
         let mut stopped = pin!(stop.wait_for(|stop| *stop));
-        let grace = self.settings.grace;
+        let (mut changed, mut paused) = (self.live.changed(), self.live.paused());
+        let mut waits = *paused.borrow_and_update();
+        let (live, number) = (self.live.clone(), self.number);
+        tokio::task::spawn_local(async move {
+            let mut every = tokio::time::interval(BEAT);
+            loop {
+                every.tick().await;
+                live.beat(number);
+            }
+        });
         let thread = Rc::new(Thread {
-            room: Rc::new(Room::new(self.door.clone(), self.settings.event_body).proving(self.settings.challenges.clone())),
+            rooms: Rc::new(Rooms::new(&self.live)),
             here: Admission::new(usize::MAX, usize::MAX, prometheus_client::metrics::gauge::Gauge::default()),
-            scratch: scratch(self.settings.head_limit),
             post: self,
         });
         loop {
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                accepted = listener.accept(), if !waits => accepted,
+                Ok(()) = paused.changed() => {
+                    waits = *paused.borrow_and_update();
+                    continue;
+                }
+                // So that what an idle thread holds of the old standing goes.
+                Ok(()) = changed.changed() => {
+                    thread.rooms.now();
+                    continue;
+                }
                 _ = &mut stopped => break,
             };
             match accepted {
                 Ok((stream, peer)) => {
                     thread.post.counts.accepted.inc();
-                    if thread.post.settings.proxy_protocol {
+                    if thread.rooms.now().settings().proxy_protocol {
                         tokio::task::spawn_local(Rc::clone(&thread).introduce(stream, peer));
                     } else {
                         thread.admit(stream, peer);
@@ -164,6 +206,8 @@ impl Post {
             }
         }
         drop(listener);
+        thread.post.live.shut();
+        let grace = thread.rooms.now().settings().grace;
         if tokio::time::timeout(grace, thread.here.empty()).await.is_err() {
             tracing::warn!("connections cut at the end of the grace");
         }
@@ -173,22 +217,22 @@ impl Post {
 /// What the connections of one thread share.
 struct Thread {
     post: Post,
-    room: Rc<Room>,
+    rooms: Rc<Rooms>,
     here: Admission,
-    scratch: Scratch,
 }
 
 impl Thread {
     /// Reads whose connection it is before it is admitted as theirs.
     async fn introduce(self: Rc<Self>, mut stream: TcpStream, peer: SocketAddr) {
-        let Post { settings, proxy, counts, admission, .. } = &self.post;
+        let Post { counts, admission, .. } = &self.post;
+        let room = self.rooms.now();
         // A balancer has no share of its own: its connections are counted in all only, as loopback's are.
         let place = admission.admit(Ipv4Addr::LOCALHOST.into());
-        if place.is_none() || !is_trusted(&proxy.trusted_proxies, peer.ip().to_canonical()) {
+        if place.is_none() || !is_trusted(&room.fronts().trusted_proxies, peer.ip().to_canonical()) {
             (if place.is_none() { &counts.full } else { &counts.preamble }).inc();
             return;
         }
-        match tokio::time::timeout(settings.head, preamble::read(&mut stream)).await {
+        match tokio::time::timeout(room.settings().head, preamble::read(&mut stream)).await {
             Ok(Ok(visitor)) => {
                 drop(place);
                 self.admit(stream, visitor.unwrap_or(peer));
@@ -203,23 +247,25 @@ impl Thread {
 
     /// Admits a visitor's connection and serves it, or turns it away.
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
-        let Post { settings, proxy, counts, admission, stop, .. } = &self.post;
-        let Some(ticket) = admission.admit(peer.ip()) else {
+        let Post { counts, admission, stop, .. } = &self.post;
+        let room = self.rooms.now();
+        let pressed = room.settings().pressure.refuses();
+        let Some(ticket) = admission.admit(peer.ip()).filter(|_| !pressed) else {
             counts.full.inc();
             // Best effort: a full socket buffer on a new connection is not worth waiting for.
-            let _ = stream.try_write(self.room.door().full());
+            let _ = stream.try_write(room.door().full());
             return;
         };
         let held: (Ticket, Option<Ticket>) = (ticket, self.here.admit(peer.ip()));
-        let connection = Arc::new(ConnectionState::new(peer, proxy, Box::new(held)));
+        let connection = Arc::new(ConnectionState::new(peer, room.fronts(), Box::new(held)));
         // Without it the end of an answer may wait for an acknowledgement; a failure costs time, not correctness.
         let _ = stream.set_nodelay(true);
-        let raw = Raw::new(stream, Arc::clone(&connection), settings.write);
+        let raw = Raw::new(stream, Arc::clone(&connection), room.settings().write);
         let talk = Talk {
             connection,
-            room: Rc::clone(&self.room),
-            settings: settings.clone(),
-            scratch: Arc::clone(&self.scratch),
+            entry: Entry::new(Rc::clone(&self.rooms), room.generation()),
+            settings: Arc::clone(room.settings()),
+            scratch: Arc::clone(room.scratch()),
             stop: stop.clone(),
             counts: counts.clone(),
         };

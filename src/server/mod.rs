@@ -2,11 +2,14 @@
 //! that answers it. Promises: a slow, silent or numerous visitor costs no other visitor anything; a stop lets running
 //! answers finish. Must not know what the rooms do.
 
+pub mod access;
 pub mod admission;
 pub mod converse;
 pub mod guard;
 pub mod listen;
+pub mod live;
 pub mod preamble;
+pub mod pressure;
 pub mod route;
 pub mod shown;
 pub mod streams;
@@ -20,8 +23,15 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use crate::clock::Clock;
+use crate::ledger::Access;
+
 pub use crate::server::listen::Running;
 pub use crate::server::listen::serve;
+pub use crate::server::listen::serve_on;
+pub use crate::server::live::Live;
+pub use crate::server::pressure::Press;
+pub use crate::server::pressure::Pressure;
 pub use crate::server::route::Door;
 pub use crate::server::tls::Tls;
 
@@ -66,6 +76,19 @@ pub struct Settings {
     pub http2: streams::Limits,
     /// How long the body of a conversion event may take. Beacons are small; 10 s is generous.
     pub event_body: Duration,
+    /// How hard pressed the process is.
+    pub pressure: Pressure,
+    /// The access log, where one is kept.
+    pub log: Option<Log>,
+}
+
+/// An access log and the clock of its lines.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Where lines are told.
+    pub access: Access,
+    /// When requests came.
+    pub clock: Clock,
 }
 
 impl Default for Settings {
@@ -90,6 +113,8 @@ impl Default for Settings {
             backlog: 1_024,
             http2: streams::Limits::default(),
             event_body: Duration::from_secs(10),
+            pressure: Pressure::default(),
+            log: None,
         }
     }
 }

@@ -6,7 +6,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use bytes::BytesMut;
@@ -36,7 +35,10 @@ use crate::proxy::Shop;
 use crate::proxy::reply;
 use crate::proxy::reply::Kind;
 use crate::proxy::websocket;
-use crate::server::tls::acme::Challenges;
+use crate::server::Settings;
+use crate::server::access::Told;
+use crate::server::watch::Scratch;
+use crate::server::watch::scratch;
 
 /// An answer on its way.
 pub type Answering = Pin<Box<dyn Future<Output = Response<Full<Bytes>>>>>;
@@ -69,6 +71,8 @@ pub struct ShopDoor {
     pub bypass: Bypass,
     /// Where the collector lives on the shop's host: `/_cs`, without a slash at its end.
     pub prefix: Arc<str>,
+    /// Where it lived before a reload: pages that are open still speak to it there.
+    pub former: Arc<[Arc<str>]>,
     /// `POST {prefix}/e`.
     pub browser: Browser,
     /// `GET {prefix}/t.js` and `GET {prefix}/s.js`.
@@ -127,8 +131,10 @@ impl fmt::Debug for Door {
 pub struct Room {
     door: Door,
     proxy: Option<Proxy>,
-    event_body: Duration,
-    challenges: Option<Challenges>,
+    fronts: Arc<proxy::Settings>,
+    settings: Arc<Settings>,
+    scratch: Scratch,
+    generation: u64,
 }
 
 impl fmt::Debug for Room {
@@ -138,21 +144,47 @@ impl fmt::Debug for Room {
 }
 
 impl Room {
-    /// The rooms of one thread. An event's body may take `event_body`.
-    pub fn new(door: Door, event_body: Duration) -> Self {
-        let proxy = match &door {
+    /// The rooms of one thread; `generation` numbers what they were made of.
+    pub fn new(door: Door, settings: Arc<Settings>, generation: u64) -> Self {
+        let (proxy, fronts) = match &door {
             Door::Shop(shop) | Door::Redirect(shop) => {
-                Some(Proxy::new(Arc::clone(&shop.proxy), Arc::clone(&shop.shop), shop.bypass.clone()))
+                let proxy = Proxy::new(Arc::clone(&shop.proxy), Arc::clone(&shop.shop), shop.bypass.clone());
+                (Some(proxy), Arc::clone(&shop.proxy))
             }
-            Door::Graph(_) => None,
+            Door::Graph(_) => (None, Arc::default()),
         };
-        Self { door, proxy, event_body, challenges: None }
+        let scratch = scratch(settings.head_limit);
+        Self { door, proxy, fronts, settings, scratch, generation }
     }
 
-    /// The same, giving proofs to an authority on the listener that sends to `https`.
-    #[must_use]
-    pub fn proving(self, challenges: Option<Challenges>) -> Self {
-        Self { challenges, ..self }
+    /// The settings of the door.
+    pub(super) fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// Whose forwarding fields are believed.
+    pub(super) fn fronts(&self) -> &proxy::Settings {
+        &self.fronts
+    }
+
+    /// What the thread reads into.
+    pub(super) fn scratch(&self) -> &Scratch {
+        &self.scratch
+    }
+
+    /// The number of what it was made of.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// A request as the access log is to tell of it, where there is one.
+    pub(super) fn told<B>(
+        &self,
+        connection: &ConnectionState,
+        protocol: &'static str,
+        request: &Request<B>,
+    ) -> Option<Box<Told>> {
+        self.settings.log.as_ref().map(|log| Box::new(Told::begin(log, &self.fronts, connection, protocol, request)))
     }
 
     /// The door that leads here.
@@ -166,7 +198,7 @@ impl Room {
         match (&self.door, &self.proxy) {
             (Door::Shop(shop), Some(proxy)) => self.shop(shop, proxy, connection, head, body).await,
             (Door::Graph(graph), _) => {
-                let body = timeout(self.event_body, swallowed(body, graph.body_limit)).await.unwrap_or(Body::Stalled);
+                let body = timeout(self.settings.event_body, swallowed(body, graph.body_limit)).await.unwrap_or(Body::Stalled);
                 (graph.graph)(head, body).await.map(ProxyBody::Full)
             }
             (Door::Redirect(_), Some(proxy)) => self.redirect(proxy, connection, head, body).await,
@@ -186,7 +218,7 @@ impl Room {
         if let Err(kind) = proxy.check(&mut head) {
             return proxy.refuse(kind, without_body);
         }
-        match place(&shop.prefix, head.uri.path()) {
+        match placed(shop, head.uri.path()) {
             Place::Shop => proxy.serve(connection, head, body).await,
             Place::Events if head.method == Method::POST => match self.read(body, shop.body_limit).await {
                 Ok(body) => {
@@ -209,7 +241,7 @@ impl Room {
         if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
             return Err(Kind::BodyTooLarge);
         }
-        match timeout(self.event_body, Limited::new(body, limit).collect()).await {
+        match timeout(self.settings.event_body, Limited::new(body, limit).collect()).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Kind::BodyTooLarge),
             Ok(Err(_)) => Err(Kind::BadRequest),
@@ -232,7 +264,7 @@ impl Room {
             return proxy.refuse(kind, without_body);
         }
         if let Some(token) = head.uri.path().strip_prefix(CHALLENGES) {
-            return match self.challenges.as_ref().and_then(|challenges| challenges.answer(token)) {
+            return match self.settings.challenges.as_ref().and_then(|challenges| challenges.answer(token)) {
                 Some(answer) => proxy.counted(Response::new(ProxyBody::Full(Full::from(answer)))),
                 // Somebody else's, as the shop's own client's.
                 None => proxy.serve(connection, head, body).await,
@@ -286,6 +318,15 @@ enum Place {
     Events,
     Script,
     Nowhere,
+}
+
+/// By the prefix of now, or else by those before it.
+fn placed(shop: &ShopDoor, path: &str) -> Place {
+    let mut former = shop.former.iter().map(|prefix| place(prefix, path));
+    match place(&shop.prefix, path) {
+        Place::Shop => former.find(|place| *place != Place::Shop).unwrap_or(Place::Shop),
+        place => place,
+    }
 }
 
 fn place(prefix: &str, path: &str) -> Place {

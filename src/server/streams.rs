@@ -32,6 +32,7 @@ use crate::proxy::ConnectionState;
 use crate::proxy::ProxyBody;
 use crate::proxy::body::BodyError;
 use crate::proxy::connection::Wait;
+use crate::server::access::Told;
 use crate::server::converse::Counts;
 use crate::server::converse::StopSignal;
 use crate::server::converse::Talk;
@@ -168,6 +169,7 @@ struct Pieces {
     rest: Bytes,
     stream: Arc<ConnectionState>,
     write: Duration,
+    told: Option<Box<Told>>,
 }
 
 impl Body for Pieces {
@@ -188,6 +190,9 @@ impl Body for Pieces {
         }
         this.stream.restart(Wait::Write, this.write);
         let piece = this.rest.split_to(this.rest.len().min(PIECE));
+        if let Some(told) = &mut this.told {
+            told.sent(piece.len());
+        }
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
@@ -214,20 +219,24 @@ impl Drop for Pieces {
 impl Talk {
     /// HTTP/2 from its preface to its end.
     pub(super) async fn http2(self, wire: Wire) {
-        let Self { connection, room, settings, stop, counts, .. } = self;
+        let Self { connection, entry, settings, stop, counts, .. } = self;
         connection.begin(Wait::Head, settings.head);
         let (write, above) = (settings.write, &connection);
         let service = service_fn(|request| {
             above.end(Wait::Head);
-            let (room, above, hsts) = (Rc::clone(&room), Arc::clone(above), settings.hsts.clone());
+            let (room, above) = (entry.room(above), Arc::clone(above));
+            let mut told = room.told(&above, "HTTP/2", &request);
             async move {
                 let stream = STREAM.try_with(Arc::clone).unwrap_or_else(|_| Arc::new(above.stream()));
                 let mut response = room.answer(&stream, request).await;
                 strip_connection(&mut response);
-                if let Some(hsts) = hsts {
-                    response.headers_mut().entry(STRICT_TRANSPORT_SECURITY).or_insert(hsts);
+                if let Some(hsts) = &room.settings().hsts {
+                    response.headers_mut().entry(STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.clone());
                 }
-                Ok::<_, Infallible>(response.map(|body| Pieces { body, rest: Bytes::new(), stream, write }))
+                if let Some(told) = &mut told {
+                    told.answered(&mut response);
+                }
+                Ok::<_, Infallible>(response.map(|body| Pieces { body, rest: Bytes::new(), stream, write, told }))
             }
         });
         let open = Rc::new(Open {
@@ -248,7 +257,7 @@ impl Talk {
                 return Poll::Ready(None);
             }
             let rested = connection.is_over(Wait::Idle);
-            if !leaving && (rested || stopping.came(context, stopped.as_mut())) {
+            if !leaving && (rested || settings.pressure.parts() || stopping.came(context, stopped.as_mut())) {
                 leaving = true;
                 Pin::new(&mut http).graceful_shutdown();
             }

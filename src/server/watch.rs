@@ -34,6 +34,7 @@ use crate::proxy::body::BodyError;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::connection::Wait;
 use crate::server::Settings;
+use crate::server::access::Told;
 use crate::server::guard::Fault;
 use crate::server::guard::Guard;
 use crate::server::guard::Limits;
@@ -190,12 +191,13 @@ pub struct Resting {
     body: ProxyBody,
     connection: Arc<ConnectionState>,
     idle: Duration,
+    told: Option<Box<Told>>,
 }
 
 impl Resting {
-    /// After `body` the connection may rest for `idle`.
-    pub fn new(body: ProxyBody, connection: Arc<ConnectionState>, idle: Duration) -> Self {
-        Self { body, connection, idle }
+    /// After `body` the connection may rest for `idle`; the access log is told of it, where there is one.
+    pub fn new(body: ProxyBody, connection: Arc<ConnectionState>, idle: Duration, told: Option<Box<Told>>) -> Self {
+        Self { body, connection, idle, told }
     }
 }
 
@@ -210,7 +212,14 @@ impl Body for Resting {
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(context)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.body).poll_frame(context);
+        if let Some(told) = &mut this.told
+            && let Poll::Ready(Some(Ok(frame))) = &polled
+        {
+            told.sent(frame.data_ref().map_or(0, Bytes::len));
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

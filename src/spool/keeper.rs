@@ -291,6 +291,12 @@ impl Keeper {
         })
     }
 
+    pub(super) fn waiting(&mut self, destination: &str) -> Result<u64, SpoolError> {
+        let sql = "SELECT count(*) FROM events WHERE state IN (0, 1) AND destination = ?1";
+        let rows: i64 = self.connection.prepare_cached(sql)?.query_row([destination], |row| row.get(0))?;
+        Ok(u64::try_from(rows).unwrap_or(0))
+    }
+
     pub(super) fn replay_parked(&mut self, destination: &str, now: UnixMillis) -> Result<u32, SpoolError> {
         self.check_file()?;
         let replayed = self.run(

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
+use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -158,7 +159,7 @@ impl SpoolError {
 /// is tried again with the calls that come, until it opens.
 #[derive(Clone, Debug)]
 pub struct Spool {
-    jobs: mpsc::Sender<Job>,
+    jobs: Arc<ArcSwap<mpsc::Sender<Job>>>,
     changed: Arc<Notify>,
     is_open: Arc<AtomicBool>,
 }
@@ -172,8 +173,24 @@ impl Spool {
     /// [`SpoolError::File`] or [`SpoolError::Database`].
     pub fn open(settings: &Settings) -> Result<Self, SpoolError> {
         let changed = Arc::new(Notify::new());
-        let (jobs, queue) = mpsc::channel(settings.queue.max(1));
         let is_open = Arc::new(AtomicBool::new(true));
+        let jobs = Self::start(settings, &changed, &is_open)?;
+        Ok(Self { jobs: Arc::new(ArcSwap::from_pointee(jobs)), changed, is_open })
+    }
+
+    /// Opens it again after [`Spool::close`], for all handles.
+    ///
+    /// # Errors
+    ///
+    /// As [`Spool::open`].
+    pub fn reopen(&self, settings: &Settings) -> Result<(), SpoolError> {
+        self.jobs.store(Arc::new(Self::start(settings, &self.changed, &self.is_open)?));
+        Ok(())
+    }
+
+    fn start(settings: &Settings, changed: &Arc<Notify>, is_open: &Arc<AtomicBool>) -> Result<mpsc::Sender<Job>, SpoolError> {
+        let (jobs, queue) = mpsc::channel(settings.queue.max(1));
+        is_open.store(true, Ordering::Relaxed);
         let lock = file::lock(&settings.path)?;
         let opened = match file::open(settings) {
             Err(SpoolError::Full(_)) => {
@@ -182,8 +199,8 @@ impl Spool {
             }
             opened => opened?,
         };
-        writer::start(opened, lock, queue, settings, Arc::clone(&changed), Arc::clone(&is_open))?;
-        Ok(Self { jobs, changed, is_open })
+        writer::start(opened, lock, queue, settings, Arc::clone(changed), Arc::clone(is_open))?;
+        Ok(jobs)
     }
 
     /// Whether the file is open; where it is not, the disk had no room for that, and it is tried again.
@@ -198,7 +215,7 @@ impl Spool {
     /// [`SpoolError::Full`] and [`SpoolError::Busy`] pass by themselves; nothing was taken with any error.
     pub async fn commit(&self, now: UnixMillis, events: Vec<NewEvent>) -> Result<Vec<Taken>, SpoolError> {
         let (job, answer) = package(move |keeper| keeper.commit(now, &events));
-        self.jobs.try_send(job).map_err(|refused| match refused {
+        self.jobs.load().try_send(job).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => SpoolError::Busy,
             mpsc::error::TrySendError::Closed(_) => SpoolError::Closed,
         })?;
@@ -238,9 +255,22 @@ impl Spool {
         self.ask(job, answer).await
     }
 
+    /// Whether an event would be taken now, as far as the spool's own bound goes.
+    pub async fn takes(&self) -> Result<(), SpoolError> {
+        let (job, answer) = package(|keeper: &mut Keeper| keeper.check_room(0));
+        self.ask(job, answer).await
+    }
+
     /// How full the spool is. Counts rows, so it is for scrapes, not for each request.
     pub async fn status(&self) -> Result<Status, SpoolError> {
         let (job, answer) = package(Keeper::status);
+        self.ask(job, answer).await
+    }
+
+    /// How many events wait for a destination, be it for its delivery or to be let go.
+    pub async fn waiting(&self, destination: &str) -> Result<u64, SpoolError> {
+        let destination = destination.to_owned();
+        let (job, answer) = package(move |keeper| keeper.waiting(&destination));
         self.ask(job, answer).await
     }
 
@@ -257,20 +287,20 @@ impl Spool {
     }
 
     /// Finishes what is queued, writes the log back into the file and gives it free. Other handles are closed with it.
-    pub async fn close(self) {
+    pub async fn close(&self) {
         let (said, closed) = oneshot::channel();
         let job: Job = Box::new(move |keeper: &mut Keeper| {
             keeper.stop(Stop(said));
             Box::new(|_| ())
         });
-        if self.jobs.send(job).await.is_ok() {
+        if self.jobs.load_full().send(job).await.is_ok() {
             // An error means that the writer has ended already.
             let _ = closed.await;
         }
     }
 
     async fn ask<T>(&self, job: Job, answer: oneshot::Receiver<Result<T, SpoolError>>) -> Result<T, SpoolError> {
-        self.jobs.send(job).await.map_err(|_| SpoolError::Closed)?;
+        self.jobs.load_full().send(job).await.map_err(|_| SpoolError::Closed)?;
         answer.await.map_err(|_| SpoolError::Closed)?
     }
 }

@@ -14,6 +14,9 @@ mod tests;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -24,6 +27,7 @@ use crate::verdict::Consent;
 use crate::verdict::Verdict;
 
 use self::index::Key;
+use self::store::Fill;
 use self::store::Store;
 use self::table::Table;
 pub use self::visit::PageView;
@@ -114,7 +118,8 @@ pub enum VisitsError {
 #[derive(Debug)]
 pub struct Visits {
     table: Arc<Table>,
-    store: Option<Store>,
+    settings: Settings,
+    store: Mutex<Option<Store>>,
 }
 
 impl Visits {
@@ -126,10 +131,31 @@ impl Visits {
     pub fn open(settings: &Settings) -> Result<Self, VisitsError> {
         let table = Arc::new(Table::new(settings));
         let store = match &settings.path {
-            Some(path) => Some(Store::open(path, settings, &table)?),
+            Some(path) => Some(Store::open(path, settings, &table, Fill::Whole)?),
             None => None,
         };
-        Ok(Self { table, store })
+        Ok(Self { table, settings: settings.clone(), store: Mutex::new(store) })
+    }
+
+    /// Writes what changed and lets go of the file; visits go on in memory. Blocks.
+    pub fn leave(&self) {
+        drop(self.store().take());
+    }
+
+    /// Takes the file again after [`Visits::leave`], if nobody else has written to it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Visits::open`].
+    pub fn come_back(&self) -> Result<(), VisitsError> {
+        if let Some(path) = &self.settings.path {
+            *self.store() = Some(Store::open(path, &self.settings, &self.table, Fill::Nothing)?);
+        }
+        Ok(())
+    }
+
+    fn store(&self) -> MutexGuard<'_, Option<Store>> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a page view; opens its visit if there is none of that id.
@@ -224,21 +250,21 @@ impl Visits {
     /// Forgets visits not seen for `keep`, in memory and on disk.
     pub fn sweep(&self, now: UnixMillis) {
         let oldest = self.table.sweep(now);
-        if let Some(store) = &self.store {
+        if let Some(store) = &*self.store() {
             store.forget(oldest);
         }
     }
 
     /// Waits until all changes made before are written. Blocks; not for a request.
     pub fn flush(&self) {
-        if let Some(store) = &self.store {
+        if let Some(store) = &*self.store() {
             store.flush();
         }
     }
 
     /// Visits that could not be written to the file since the start (disk full, file gone).
     pub fn unwritten(&self) -> u64 {
-        self.store.as_ref().map_or(0, Store::unwritten)
+        self.store().as_ref().map_or(0, Store::unwritten)
     }
 }
 

@@ -33,6 +33,15 @@ const FORMAT: i64 = 1;
 /// Orders to the writer that wait at most; there is one `flush` or `forget` at a time.
 const QUEUE: usize = 16;
 
+/// What the table is to learn from the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fill {
+    /// All that is young enough.
+    Whole,
+    /// Nothing: it knows as much.
+    Nothing,
+}
+
 #[derive(Debug)]
 enum Job {
     Flush(SyncSender<()>),
@@ -49,7 +58,7 @@ pub(super) struct Store {
 
 impl Store {
     /// Opens the file, fills the table from it and starts the writer.
-    pub(super) fn open(path: &Path, settings: &Settings, table: &Arc<Table>) -> Result<Self, VisitsError> {
+    pub(super) fn open(path: &Path, settings: &Settings, table: &Arc<Table>, fill: Fill) -> Result<Self, VisitsError> {
         let database = |source: rusqlite::Error| match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => VisitsError::Damaged { path: path.to_owned(), source },
             _ => VisitsError::Database { path: path.to_owned(), source },
@@ -60,7 +69,9 @@ impl Store {
         if found > FORMAT {
             return Err(VisitsError::Newer { path: path.to_owned(), found, known: FORMAT });
         }
-        load(&connection, settings, table).map_err(database)?;
+        if fill == Fill::Whole {
+            load(&connection, settings, table).map_err(database)?;
+        }
         let (jobs, queue) = sync_channel(QUEUE);
         let unwritten = Arc::new(AtomicU64::new(0));
         let writer = Writer {

@@ -25,5 +25,6 @@ mod stop;
 mod streams;
 mod synced;
 mod trace;
+mod upgrade;
 mod usage;
 mod whole;

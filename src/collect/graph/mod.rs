@@ -2,6 +2,7 @@
 //! is Graph-shaped JSON whatever goes wrong. Nothing is half-taken: one bad event refuses the request and names its path.
 //! Must not know the tag.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,15 +42,25 @@ const LONGEST_CARRIED: usize = 128;
 #[derive(Debug)]
 pub(super) struct Caps {
     /// One for each destination, in their order.
-    destinations: Vec<Window>,
+    destinations: Vec<Arc<Window>>,
     /// One for all requests with a wrong key, whatever key that is, so that guesses cost no memory.
-    refused: Window,
+    refused: Arc<Window>,
 }
 
 impl Caps {
     /// Caps for so many destinations.
     pub(super) fn new(destinations: usize) -> Self {
-        Self { destinations: (0..destinations).map(|_| Window::default()).collect(), refused: Window::default() }
+        Self { destinations: (0..destinations).map(|_| Arc::default()).collect(), refused: Arc::default() }
+    }
+
+    /// Caps for these destinations; who has come lately under a pixel is remembered.
+    pub(super) fn changed(&self, before: &[Destination], now: &[Destination]) -> Self {
+        let kept = |destination: &Destination| {
+            let mut known = before.iter().zip(&self.destinations);
+            let window = known.find(|(before, _)| before.pixel_id == destination.pixel_id).map(|(_, window)| Arc::clone(window));
+            window.unwrap_or_default()
+        };
+        Self { destinations: now.iter().map(kept).collect(), refused: Arc::clone(&self.refused) }
     }
 }
 

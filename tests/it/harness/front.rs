@@ -64,6 +64,7 @@ impl Front {
             shop: Arc::new(shop(&metrics)),
             bypass: Bypass::default(),
             prefix: "/_cs".into(),
+            former: Arc::default(),
             browser: Arc::new(|_, address, body| {
                 assert_ne!(&body[..], b"panic", "as the test wants it");
                 let text = format!("{} {}", address.unwrap(), body.len());

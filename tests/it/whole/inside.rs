@@ -188,7 +188,7 @@ impl Inside {
 }
 
 fn started(text: &str, folder: &Path, clock: &Clock) -> Running {
-    let options = app::Options { config_path: None, clock: clock.clone() };
+    let options = app::Options { clock: clock.clone(), ..app::Options::default() };
     app::start(&parse(text, folder), options).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the whole process: the mock Graph API behind it, a fake site in front of which it stands, and what its doors
 //! answer. They share what they are given, the program as a process, and the program inside a test.
 
+mod access;
 mod caching;
 mod clock;
 mod destination;
@@ -13,6 +14,8 @@ mod joins;
 mod kill;
 mod pages;
 pub(crate) mod process;
+mod ready;
+mod reload;
 pub(crate) mod seen;
 mod shops;
 mod start;
