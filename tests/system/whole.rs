@@ -3,7 +3,6 @@
 #[path = "../it/whole/given.rs"]
 mod given;
 #[path = "../it/whole/process.rs"]
-#[expect(dead_code, reason = "shared with `tests/it`, which uses all of it")]
 pub(crate) mod process;
 #[path = "../it/whole/seen.rs"]
 pub(crate) mod seen;

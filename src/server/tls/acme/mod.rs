@@ -123,9 +123,8 @@ impl Challenges {
     /// Looks at a whole `ClientHello`, in its records.
     pub(super) fn look(&self, mut records: &[u8], certificates: &Certificates) -> Option<Unusual> {
         let mut acceptor = Acceptor::default();
-        while !records.is_empty() {
-            acceptor.read_tls(&mut records).ok()?;
-        }
+        // Where it takes no more it would not accept either.
+        while !records.is_empty() && acceptor.read_tls(&mut records).ok()? > 0 {}
         // What is no sound message is the usual handshake's to refuse.
         let accepted = acceptor.accept().ok()??;
         let hello = accepted.client_hello();
