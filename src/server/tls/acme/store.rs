@@ -44,7 +44,7 @@ impl Store {
 
     /// Whether a certificate could be kept, found out before an authority is asked: it issues only so many a week.
     pub(super) fn try_out(&self) -> io::Result<()> {
-        self.write("trial", &[0; TRIAL])?;
+        self.write("trial", &vec![0; TRIAL])?;
         std::fs::remove_file(self.0.join("trial"))
     }
 
