@@ -98,7 +98,16 @@ fn domains(items: &[Node], faults: &Faults) -> Vec<String> {
         }
         Some(name)
     };
-    items.iter().filter_map(domain).collect()
+    let mut names: Vec<String> = Vec::new();
+    for item in items {
+        let Some(name) = domain(item) else { continue };
+        if names.contains(&name) {
+            faults.at(item, format!("`{name}` is named twice"), None);
+        } else {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// A name of at least two labels of letters, digits and hyphens (RFC 1123 section 2.1), its last not a number.
@@ -144,12 +153,13 @@ mod tests {
     #[test]
     fn everything_wrong_is_said_at_its_place() {
         let found = read(
-            "{ domains: [\"*.shop.example\", localhost], contact: ops@shop.example, directory: http://a, challenge: dns-01, directory_ca: no.pem, external_account: { id: x } }",
+            "{ domains: [\"*.shop.example\", localhost, a.example, A.example], contact: ops@shop.example, directory: http://a, challenge: dns-01, directory_ca: no.pem, external_account: { id: x } }",
         )
         .unwrap_err();
         for wanted in [
             "c.yaml:4:21: `*.shop.example`: wildcards are proved by DNS only",
             "`localhost` is not a host name such as `shop.example`",
+            "`a.example` is named twice",
             "`ops@shop.example` is not an address such as `mailto:ops@shop.example`",
             "`http://a` is not an https address",
             "unknown challenge `dns-01`",

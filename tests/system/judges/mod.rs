@@ -56,7 +56,9 @@ impl Judged {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let large = "what a slow reader reads slowly ".repeat(32 * 1_024);
-            let routes = Router::new().route("/", get(|| async { "ok" })).route("/large", get(|| async { large }));
+            // A post waits for its whole body.
+            let shop = get(|| async { "ok" }).post(|_: String| async { "ok" });
+            let routes = Router::new().route("/", shop).route("/large", get(|| async { large }));
             tokio::spawn(async move { axum::serve(listener, routes).await });
             address
         });

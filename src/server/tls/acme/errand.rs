@@ -81,6 +81,7 @@ impl Errand {
 
     /// One order, and what came of it.
     async fn order(&self) -> Result<(), (String, Option<Duration>)> {
+        self.store.try_out().map_err(|error| (format!("the state folder takes nothing: {error}"), None))?;
         let wire = Wire::new(self.settings.directory_ca.as_deref()).map_err(|error| (told(&error), None))?;
         let issued = order::obtain(&self.settings, &self.store, &wire, &self.challenges).await;
         let issued = issued.map_err(|error| (told(&error), wire.asked()))?;

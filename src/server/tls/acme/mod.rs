@@ -69,18 +69,20 @@ pub struct ExternalAccount {
     pub key_file: PathBuf,
 }
 
-/// The proofs that are open; clones share them.
-#[derive(Clone, Default)]
-pub struct Challenges {
-    names: Arc<[String]>,
+/// The proofs that are open; clones share them. One pointer wide, as each connection carries it.
+#[derive(Clone)]
+pub struct Challenges(Arc<Shared>);
+
+struct Shared {
+    names: Vec<String>,
     open: Arc<ArcSwap<Open>>,
     /// What a connection that asks for a proof is greeted with.
-    config: Option<Arc<ServerConfig>>,
+    config: Arc<ServerConfig>,
 }
 
 impl std::fmt::Debug for Challenges {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Challenges").field("names", &self.names).finish_non_exhaustive()
+        out.debug_struct("Challenges").field("names", &self.0.names).finish_non_exhaustive()
     }
 }
 
@@ -112,29 +114,28 @@ impl Challenges {
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(Resolver(Arc::clone(&open))));
         config.alpn_protocols = vec![PROTOCOL.to_vec()];
-        Ok(Self { names: names.into(), open, config: Some(Arc::new(config)) })
+        Ok(Self(Arc::new(Shared { names: names.to_vec(), open, config: Arc::new(config) })))
     }
 
     /// The answer to a request for a token (RFC 8555 section 8.3), if it is one of ours.
     pub fn answer(&self, token: &str) -> Option<String> {
-        self.open.load().tokens.get(token).cloned()
+        self.0.open.load().tokens.get(token).cloned()
     }
 
     /// Looks at a whole `ClientHello`, in its records.
     pub(super) fn look(&self, mut records: &[u8], certificates: &Certificates) -> Option<Unusual> {
         let mut acceptor = Acceptor::default();
-        while !records.is_empty() {
-            acceptor.read_tls(&mut records).ok()?;
-        }
+        // Where it takes no more it would not accept either.
+        while !records.is_empty() && acceptor.read_tls(&mut records).ok()? > 0 {}
         // What is no sound message is the usual handshake's to refuse.
         let accepted = acceptor.accept().ok()??;
         let hello = accepted.client_hello();
         let name = hello.server_name().map(str::to_ascii_lowercase);
-        if asks_for_proof(&hello) && self.open.load().certificates.contains_key(name.as_deref()?) {
-            return self.config.clone().map(Unusual::Proof);
+        if asks_for_proof(&hello) && self.0.open.load().certificates.contains_key(name.as_deref()?) {
+            return Some(Unusual::Proof(Arc::clone(&self.0.config)));
         }
         let waits = match name.as_deref() {
-            Some(name) => self.names.iter().any(|own| own == name) && !certificates.holds(name),
+            Some(name) => self.0.names.iter().any(|own| own == name) && !certificates.holds(name),
             None => false,
         };
         (waits || certificates.is_empty()).then_some(Unusual::Waits)
@@ -146,9 +147,9 @@ impl Challenges {
     }
 
     fn change(&self, change: impl FnOnce(&mut Open)) {
-        let mut open = Open::clone(&self.open.load());
+        let mut open = Open::clone(&self.0.open.load());
         change(&mut open);
-        self.open.store(Arc::new(open));
+        self.0.open.store(Arc::new(open));
     }
 }
 
@@ -186,7 +187,7 @@ impl Opened {
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        self.challenges.open.store(Arc::default());
+        self.challenges.0.open.store(Arc::default());
     }
 }
 

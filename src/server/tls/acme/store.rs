@@ -15,6 +15,9 @@ use url::Url;
 
 use crate::server::tls::certificates::Files;
 
+/// Bytes that are tried out: more than a chain, its key and an account have.
+const TRIAL: usize = 64 * 1024;
+
 /// The place of one authority in the state folder.
 #[derive(Clone, Debug)]
 pub struct Store(PathBuf);
@@ -37,6 +40,12 @@ impl Store {
     /// Keeps a certificate and its key, both in PEM.
     pub(super) fn keep_pair(&self, chain: &str, key: &str) -> io::Result<()> {
         self.write("certificate.pem", format!("{key}{chain}").as_bytes())
+    }
+
+    /// Whether a certificate could be kept, found out before an authority is asked: it issues only so many a week.
+    pub(super) fn try_out(&self) -> io::Result<()> {
+        self.write("trial", &vec![0; TRIAL])?;
+        std::fs::remove_file(self.0.join("trial"))
     }
 
     pub(super) fn account(&self) -> Option<AccountCredentials> {
