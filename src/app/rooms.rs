@@ -77,6 +77,7 @@ pub(super) fn build(config: &Config, engines: &Engines, metrics: &Metrics, clock
         }),
         full: collect::too_many_connections(),
         slow: collect::head_stalled(),
+        refused: Arc::new(collect::malformed),
         body_limit: 4 * 1024 * 1024,
     };
     let delivery = delivery(config, engines, metrics, clock);

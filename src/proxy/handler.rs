@@ -14,6 +14,7 @@ use http::request::Parts;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
+use crate::click::Scheme;
 use crate::inject;
 use crate::proxy::HostField;
 use crate::proxy::Settings;
@@ -23,8 +24,8 @@ use crate::proxy::bypass::Bypass;
 use crate::proxy::bypass::Exempt;
 use crate::proxy::client::Client;
 use crate::proxy::connection::ConnectionState;
+use crate::proxy::exchange;
 use crate::proxy::exchange::Exchange;
-
 use crate::proxy::framing;
 use crate::proxy::headers;
 use crate::proxy::reply;
@@ -123,6 +124,7 @@ impl Proxy {
         let plain = visitor_side.is_some() || self.is_exempt(&head);
         let exchange =
             if plain { None } else { Exchange::open(&self.shop, connection, &mut head, client.address, client.scheme) };
+        let looked_at = (!plain && head.method == Method::HEAD).then(|| looked_at(&mut head, client.scheme)).flatten();
         let host = self.settings.rewrite_location.then(|| head.headers.get(header::HOST).cloned()).flatten();
         let upstream_host = (self.settings.host == HostField::Upstream).then(|| self.settings.upstream.field());
         let field = &self.settings.client_field;
@@ -137,6 +139,9 @@ impl Proxy {
         framing::check_answer(&response)?;
         let mut response = self.prepared(response, &client, host.as_ref());
         let Some(exchange) = exchange else {
+            if let Some(address) = looked_at {
+                exchange::head_of_page(&self.shop, &mut response, &address);
+            }
             if !plain {
                 inject::tell_apart(response.status(), response.headers_mut());
             }
@@ -187,4 +192,15 @@ impl Proxy {
         *response.version_mut() = Version::HTTP_11;
         response
     }
+}
+
+/// The address of a page that a `HEAD` asks after, where a `GET` with the same fields would be a navigation; the site is asked
+/// as it would be asked then.
+fn looked_at(head: &mut Parts, scheme: Scheme) -> Option<String> {
+    if !inject::is_navigation(&Method::GET, &head.headers) {
+        return None;
+    }
+    inject::prepare_request(&mut head.headers);
+    let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    Some(format!("{}://{host}{}", scheme.name(), head.uri.path_and_query().map_or("/", |target| target.as_str())))
 }

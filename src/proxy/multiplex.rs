@@ -45,6 +45,8 @@ use crate::proxy::reply::Kind;
 const LANES: usize = 4;
 /// Streams at once on a connection, where the shop allows as many: the least that RFC 9113 section 6.5.2 advises.
 const STREAMS: usize = 100;
+/// The same before the shop has answered once, and so has said how many it allows.
+const FIRST_STREAMS: usize = 32;
 /// Bytes of one answer that may be on their way, and of all answers of a connection. A shop stands near: at a millisecond
 /// 256 KiB are 2 Gbit/s, and slow visitors hold no more than this each.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -82,6 +84,13 @@ struct Lane {
 pub struct Guest {
     lane: Rc<Lane>,
     _leash: oneshot::Sender<()>,
+}
+
+impl Lane {
+    fn has_room(&self) -> bool {
+        let most = if self.used.get() { self.most.get() } else { FIRST_STREAMS };
+        self.open.get() < most
+    }
 }
 
 impl fmt::Debug for Guest {
@@ -123,7 +132,7 @@ impl Body for Leashed {
         let this = self.get_mut();
         if this.ended.as_mut().is_some_and(|ended| Pin::new(ended).poll(context).is_ready()) {
             this.ended = None;
-            return Poll::Ready(Some(Err(BodyError::Reset)));
+            return Poll::Ready(Some(Err(BodyError::given_up())));
         }
         Pin::new(&mut this.body).poll_frame(context)
     }
@@ -241,7 +250,7 @@ impl Multiplex {
     fn roomy(&self) -> Option<Rc<Lane>> {
         let mut lanes = self.lanes.borrow_mut();
         lanes.retain(|lane| !lane.sender.borrow().is_closed());
-        let room = lanes.iter().find(|lane| lane.open.get() < lane.most.get());
+        let room = lanes.iter().find(|lane| lane.has_room());
         let least = || lanes.iter().min_by_key(|lane| lane.open.get()).filter(|_| lanes.len() >= LANES);
         room.or_else(least).map(Rc::clone)
     }

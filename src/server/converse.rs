@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 
+use bytes::Bytes;
 use http::header::STRICT_TRANSPORT_SECURITY;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -143,16 +144,16 @@ impl Talk {
                 if fault.is_none() && error.is_parse() {
                     counts.malformed.inc();
                 }
-                fault.filter(|_| is_refusal(&error)).map_or(&[][..], Fault::answer)
+                fault.filter(|_| is_refusal(&error)).map_or(Bytes::new(), |fault| room.door().refused(fault))
             }
             Ended::Late if connection.is_over(Wait::Head) && !parts.read_buf.is_empty() => {
                 counts.slow.inc();
-                room.door().slow()
+                Bytes::copy_from_slice(room.door().slow())
             }
             Ended::Late => return,
-            Ended::Done(Ok(())) => &[],
+            Ended::Done(Ok(())) => Bytes::new(),
         };
-        parts.io.part(word, !parts.read_buf.is_empty()).await;
+        parts.io.part(&word, !parts.read_buf.is_empty()).await;
     }
 }
 
