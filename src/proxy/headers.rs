@@ -353,7 +353,10 @@ mod tests {
         let expected =
             ["accept", "connection", "host", "te", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
         assert_eq!(names, expected);
-        assert_eq!((&headers["connection"], &headers["te"]), (&HeaderValue::from_static("te"), &HeaderValue::from_static("trailers")));
+        assert_eq!(
+            (&headers["connection"], &headers["te"]),
+            (&HeaderValue::from_static("te"), &HeaderValue::from_static("trailers"))
+        );
     }
 
     #[test]

@@ -110,7 +110,9 @@ mod tests {
 
     #[test]
     fn what_counts_only_ahead_of_a_body_does_not_cross_behind_it() {
-        for name in AHEAD.iter().chain(&["x-forwarded-for", "x-clicksieve-score", "x_forwarded_for", "keep-alive", "te", "upgrade"]) {
+        for name in
+            AHEAD.iter().chain(&["x-forwarded-for", "x-clicksieve-score", "x_forwarded_for", "keep-alive", "te", "upgrade"])
+        {
             assert_eq!(crossing(map(&[(name, "1")])), None, "{name}");
         }
         let kept = crossing(map(&[("grpc-status", "0"), ("host", "b"), ("etag", "1"), ("server-timing", "a")])).unwrap();
@@ -122,10 +124,9 @@ mod tests {
         let said = Said::read(&map(&[("te", "gzip;q=0.5, Trailers"), ("trailer", "X-Sum, host, x[]")]));
         let mut headers = HeaderMap::new();
         said.say(&mut headers);
-        assert_eq!((&headers["te"], &headers["connection"], &headers["trailer"]), (
-            &HeaderValue::from_static("trailers"),
-            &HeaderValue::from_static("te"),
-            &HeaderValue::from_static("x-sum")
-        ));
+        assert_eq!(
+            (&headers["te"], &headers["connection"], &headers["trailer"]),
+            (&HeaderValue::from_static("trailers"), &HeaderValue::from_static("te"), &HeaderValue::from_static("x-sum"))
+        );
     }
 }

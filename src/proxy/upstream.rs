@@ -192,9 +192,7 @@ impl Upstream {
         multiplex::absolute(&mut request, self.0.origin.is_tls())?;
         let connect = || self.connect(self.0.trust_http2.as_ref());
         match multiplex.send(request, visitor, self.0.first_byte, connect).await? {
-            Sent::Answered(response, guest) => {
-                Ok(response.map(|incoming| self.body_of(incoming, None, Some(guest), visitor)))
-            }
+            Sent::Answered(response, guest) => Ok(response.map(|incoming| self.body_of(incoming, None, Some(guest), visitor))),
             Sent::Other(other) => {
                 let (line, mut request) = *other;
                 self.0.declined.set(Some(Instant::now()));

@@ -310,9 +310,9 @@ impl Guard {
 /// Whether a request line ends in a version of HTTP that is well formed and not 1 (RFC 9112 section 2.3).
 fn is_other_version(line: &[u8]) -> bool {
     let version = line.rsplit(|byte| *byte == b' ').next().and_then(|word| word.strip_prefix(b"HTTP/"));
-    version.is_some_and(|digits| {
-        matches!(digits, [major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() && *major != b'1')
-    })
+    version.is_some_and(
+        |digits| matches!(digits, [major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() && *major != b'1'),
+    )
 }
 
 /// A field line's name and value; white space around the value is no part of it (RFC 9110 section 5.5).

@@ -120,17 +120,12 @@ pub(super) fn tell(shop: &Shop, first: &[u8], sent: &[u8], waits: bool) -> Told 
 
 /// Plays rows, each against a door and a site of its own; gives what the site got in the last one.
 pub(super) fn play(rows: &[Row<'_>]) -> Vec<Came> {
-    play_behind(&hello(), rows)
-}
-
-/// The same with other first bytes.
-pub(super) fn play_behind(first: &[u8], rows: &[Row<'_>]) -> Vec<Came> {
     let mut wrong = Vec::new();
     let mut came = Vec::new();
     for (name, sent, seen, count) in rows {
         let keeper = Keeper::start();
         let shop = shop(&keeper);
-        let told = tell(&shop, first, sent, *seen != Seen::Nothing);
+        let told = tell(&shop, &hello(), sent, *seen != Seen::Nothing);
         let ended = matches!(told.seen, Seen::Goaway(_) | Seen::Closed);
         if !ended && !told.in_step {
             wrong.push(format!("{name}: out of step"));

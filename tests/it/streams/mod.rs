@@ -52,8 +52,7 @@ impl StreamSite {
     {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
-        let site =
-            Self { address: listener.local_addr().unwrap(), connections: Arc::default(), came: Arc::default() };
+        let site = Self { address: listener.local_addr().unwrap(), connections: Arc::default(), came: Arc::default() };
         let (connections, came, script) = (Arc::clone(&site.connections), Arc::clone(&site.came), Arc::new(script));
         std::thread::spawn(move || {
             runtime().block_on(async move {
@@ -92,10 +91,7 @@ impl StreamSite {
         self.shop_with(|_, _| {})
     }
 
-    fn shop_with(
-        &self,
-        change: impl FnOnce(&mut clicksieve::server::Settings, &mut clicksieve::proxy::Settings),
-    ) -> Shop {
+    fn shop_with(&self, change: impl FnOnce(&mut clicksieve::server::Settings, &mut clicksieve::proxy::Settings)) -> Shop {
         let origin = Origin::parse(&format!("h2c://{}", self.address)).unwrap();
         // Both halves of the settings are changed in one place.
         let mut server_settings = None;

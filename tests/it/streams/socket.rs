@@ -22,7 +22,8 @@ use crate::streams::read;
 fn connect(protocol: &'static str) -> Request<()> {
     let mut request = Request::builder().method(Method::CONNECT).uri("https://shop.example/live?a=b").body(()).unwrap();
     request.extensions_mut().insert(Protocol::from_static(protocol));
-    for (name, value) in [("sec-websocket-version", "13"), ("sec-websocket-protocol", "chat"), ("origin", "https://shop.example")] {
+    for (name, value) in [("sec-websocket-version", "13"), ("sec-websocket-protocol", "chat"), ("origin", "https://shop.example")]
+    {
         request.headers_mut().insert(name, value.parse().unwrap());
     }
     request

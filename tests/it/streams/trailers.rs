@@ -79,7 +79,8 @@ fn trailers_cross_from_http1_to_http2_and_back() {
 
 #[test]
 fn trailers_of_a_request_reach_a_site_of_each_version() {
-    let chunks = format!("trailer: x-sum, x-late, content-length\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n{TRAILERS}\r\n");
+    let chunks =
+        format!("trailer: x-sum, x-late, content-length\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n{TRAILERS}\r\n");
     let sent = format!("POST / HTTP/1.1\r\nhost: a\r\n{chunks}");
     let keeper = Keeper::start();
     let front = Front::of(keeper.site.address);

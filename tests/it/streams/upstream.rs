@@ -55,7 +55,10 @@ fn visitors_of_both_versions_are_carried_by_one_connection() {
         assert_eq!(visitor.get("/a?b=c").text(), "ok");
     }
     assert_eq!(visitor.ask("POST /p HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc").text(), "ok");
-    assert_eq!(visitor.ask("POST /p HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n").text(), "ok");
+    assert_eq!(
+        visitor.ask("POST /p HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n").text(),
+        "ok"
+    );
     let came = site.came();
     assert_eq!((came.len(), site.connections()), (5, 1));
     let first = &came[0];
@@ -278,7 +281,11 @@ fn what_the_site_did_not_look_at_is_sent_once_more_and_nothing_else() {
         let counted = std::sync::Arc::clone(&count);
         let site = framed(move |talk, _| {
             while let Some(stream) = asked(talk) {
-                if counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 { fault(talk, stream) } else { answers(talk, stream) }
+                if counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
+                    fault(talk, stream)
+                } else {
+                    answers(talk, stream)
+                }
             }
         });
         let front = front_of(&site);
@@ -339,11 +346,15 @@ fn what_is_no_http2_is_a_502() {
         ("a frame too large", frames::frame(kind::DATA, 0, 1, &vec![0; 20_000])),
         ("data before a head", [frames::settings(&[]), frames::frame(kind::DATA, 0, 1, b"x")].concat()),
         ("no status", [frames::settings(&[]), frames::headers(1, flag::END_STREAM, &[("x", "1")])].concat()),
-        ("a head of a name in capitals", [frames::settings(&[]), frames::headers(1, flag::END_STREAM, &[(":status", "200"), ("X", "1")])].concat()),
+        (
+            "a head of a name in capitals",
+            [frames::settings(&[]), frames::headers(1, flag::END_STREAM, &[(":status", "200"), ("X", "1")])].concat(),
+        ),
         ("a push", [frames::settings(&[]), frames::frame(kind::PUSH_PROMISE, flag::END_HEADERS, 1, &[0, 0, 0, 2])].concat()),
         (
             "less than its length",
-            [frames::settings(&[]), frames::headers(1, flag::END_STREAM, &[(":status", "200"), ("content-length", "5")])].concat(),
+            [frames::settings(&[]), frames::headers(1, flag::END_STREAM, &[(":status", "200"), ("content-length", "5")])]
+                .concat(),
         ),
     ];
     for (name, said) in cases {
@@ -407,7 +418,10 @@ fn an_answer_before_the_end_of_the_request_crosses() {
 fn http2_by_tls_is_chosen_where_the_site_knows_it_and_http1_where_it_does_not() {
     let authority = Authority::new();
     let backend = Shop::with(Site::answers("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"), |_| {});
-    let old = crate::door::upstream::SafeSite::start(&authority.issues("old", &["shop.example"]), "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    let old = crate::door::upstream::SafeSite::start(
+        &authority.issues("old", &["shop.example"]),
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+    );
     for (address, ca, connections) in
         [(backend.front.address, backend.authority.path("ca.pem"), 1), (old.address, authority.path("ca.pem"), 2)]
     {
