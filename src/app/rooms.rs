@@ -138,7 +138,6 @@ fn delivery(config: &Config, engines: &Engines, metrics: &Metrics, clock: &Clock
 fn proxy_settings(config: &Config) -> proxy::Settings {
     proxy::Settings {
         upstream: config.upstream.clone(),
-        upstream_http2: config.upstream_http2,
         host: config.host,
         rewrite_location: config.rewrite_location,
         cookie_domain: config.cookie_domain.clone(),

@@ -36,8 +36,6 @@ pub struct Config {
     pub upstream: Origin,
     /// The authorities that vouch for an upstream reached by TLS; `None` for the machine's.
     pub upstream_ca: Option<PathBuf>,
-    /// Whether HTTP/2 is offered to an upstream reached by TLS.
-    pub upstream_http2: bool,
     /// TLS at the shop's listener; `None` for plain HTTP.
     pub tls: Option<Tls>,
     /// How far verdicts reach.
@@ -286,8 +284,8 @@ mod tests {
 
     #[test]
     fn http2_is_offered_to_an_upstream_by_tls_only() {
-        assert!(parse("upstream: https://s:1\nupstream_http2: true\n").unwrap().upstream_http2);
-        assert!(!parse("upstream: h2c://s:1\n").unwrap().upstream_http2);
+        assert!(parse("upstream: https://s:1\nupstream_http2: true\n").unwrap().upstream.offers_http2());
+        assert!(!parse("upstream: https://s:1\n").unwrap().upstream.offers_http2());
         let found = faults("upstream: http://s:1\nupstream_http2: true\n");
         assert!(found[0].contains("`upstream` is plain HTTP") && found[0].contains("`h2c://`"), "{found:?}");
     }

@@ -40,13 +40,12 @@ pub(super) fn config(name: &str, bytes: &[u8], folder: &Path, environment: Envir
     let faults = Faults::new(name);
     let secrets = Secrets { folder, environment };
     let file = Section::of(&node, &faults);
-    let upstream = upstream(&file, &node);
+    let upstream = upstream_http2(&file, upstream(&file, &node));
     let graph = file.section("graph");
     let admin = file.section("admin");
     let config = Config {
         listen: value::listener(&file, "listen").unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080))),
         upstream_ca: upstream_ca(&file, &upstream, folder),
-        upstream_http2: upstream_http2(&file, &upstream),
         upstream,
         tls: tls(&file, folder),
         mode: value::word(&file, "mode", &[("observe", Mode::Observe), ("warn", Mode::Warn), ("strict", Mode::Strict)])
@@ -91,14 +90,13 @@ fn upstream(file: &Section<'_>, node: &Node) -> Origin {
     said.unwrap_or_else(|| Origin::local(3_000))
 }
 
-fn upstream_http2(file: &Section<'_>, upstream: &Origin) -> bool {
-    let Some(node) = file.node("upstream_http2") else { return false };
-    let wanted = file.flag("upstream_http2").unwrap_or_default();
-    if wanted && !upstream.is_tls() {
+fn upstream_http2(file: &Section<'_>, upstream: Origin) -> Origin {
+    let (Some(node), Some(true)) = (file.node("upstream_http2"), file.flag("upstream_http2")) else { return upstream };
+    if !upstream.is_tls() {
         let hint = "write `h2c://` there for HTTP/2 without TLS, or leave `upstream_http2` out".to_owned();
         file.faults().at(node, "`upstream_http2` is offered by TLS, and `upstream` is plain HTTP", Some(hint));
     }
-    wanted
+    upstream.offering_http2()
 }
 
 fn upstream_ca(file: &Section<'_>, upstream: &Origin, folder: &Path) -> Option<PathBuf> {

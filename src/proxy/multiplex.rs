@@ -208,11 +208,10 @@ impl Multiplex {
             let used = lane.used.get();
             match exchange(lane, request, visitor, first_byte).await {
                 Ok((response, guest)) => return Ok(Sent::Answered(response, guest)),
-                Err(Failure::Lost(kind)) => return Err(kind),
                 Err(Failure::Unsent(unsent)) => next = Some(*unsent),
                 Err(Failure::Refused) => (next, refused) = (again, Some(Kind::Broken)),
                 Err(Failure::Unanswered(kind)) if used && safe => (next, refused) = (again, Some(kind)),
-                Err(Failure::Unanswered(kind)) => return Err(kind),
+                Err(Failure::Unanswered(kind) | Failure::Lost(kind)) => return Err(kind),
             }
         }
         Err(refused.unwrap_or(Kind::Broken))
@@ -255,7 +254,7 @@ impl Multiplex {
         room.or_else(least).map(Rc::clone)
     }
 
-    async fn begin(&self, line: Line) -> Result<Rc<Lane>, Kind> {
+    async fn begin(&self, wire: Line) -> Result<Rc<Lane>, Kind> {
         let head = u32::try_from(self.head_limit).unwrap_or(u32::MAX);
         let mut protocol = http2::Builder::new(Here);
         protocol
@@ -271,16 +270,16 @@ impl Multiplex {
         let count = Count::default();
         // What may have come without anybody having taken it: all windows, a head, and one of answers ahead of it.
         let noise = (LANE_WINDOW as usize).saturating_add(self.head_limit.saturating_mul(2));
-        let io = TokioIo::new(Counted::within(line, count.clone(), noise));
+        let io = TokioIo::new(Counted::within(wire, count.clone(), noise));
         let (sender, mut connection) = protocol.handshake(io).await.map_err(|_| Kind::Unreachable)?;
-        let lane = Rc::new(Lane {
+        let opened = Rc::new(Lane {
             sender: RefCell::new(sender),
             open: Cell::new(0),
             most: Cell::new(STREAMS),
             used: Cell::new(false),
             count,
         });
-        let told = Rc::downgrade(&lane);
+        let told = Rc::downgrade(&opened);
         tokio::task::spawn_local(async move {
             let ended = std::future::poll_fn(|context| {
                 let ended = Pin::new(&mut connection).poll(context);
@@ -293,8 +292,8 @@ impl Multiplex {
                 tracing::debug!(%error, "upstream connection ended");
             }
         });
-        self.lanes.borrow_mut().push(Rc::clone(&lane));
-        Ok(lane)
+        self.lanes.borrow_mut().push(Rc::clone(&opened));
+        Ok(opened)
     }
 }
 

@@ -233,11 +233,14 @@ fn who_says_too_much_and_takes_nothing_is_let_go() {
     assert_eq!(tell(&shop, &hello(), &[], false).seen, Seen::Nothing);
 }
 
+/// What is said over and over, by its number.
+type Each = Box<dyn Fn(u32) -> Vec<u8>>;
+
 #[test]
 fn floods_of_what_costs_us_more_than_it_costs_the_visitor_end_the_connection() {
     let asked = |stream| frames::headers(stream, flag::END_STREAM, &asked("GET", "/"));
     let stream = |number: u32| 2 * number + 1;
-    let bad: [(&str, Box<dyn Fn(u32) -> Vec<u8>>); 4] = [
+    let bad: [(&str, Each); 4] = [
         ("resets", Box::new(move |number| [asked(stream(number)), frames::reset(stream(number), Reason::CANCEL)].concat())),
         (
             "windows that overflow",
