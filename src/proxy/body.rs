@@ -21,8 +21,8 @@ use crate::inject::GzipFault;
 use crate::inject::InjectBody;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::connection::Wait;
+use crate::proxy::passing::UpstreamBody;
 use crate::proxy::trailers;
-use crate::proxy::upstream::UpstreamBody;
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]

@@ -23,9 +23,9 @@ use crate::ledger::PageRecord;
 use crate::ledger::Record;
 use crate::proxy::body::ProxyBody;
 use crate::proxy::connection::ConnectionState;
+use crate::proxy::passing::UpstreamBody;
 use crate::proxy::shop::Asked;
 use crate::proxy::shop::Shop;
-use crate::proxy::upstream::UpstreamBody;
 use crate::seal::PageToken;
 use crate::verdict::Consent;
 

@@ -28,6 +28,7 @@ use crate::proxy::exchange;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::framing;
 use crate::proxy::headers;
+use crate::proxy::passing::UpstreamBody;
 use crate::proxy::reply;
 use crate::proxy::reply::Kind;
 use crate::proxy::reply::Tally;
@@ -36,7 +37,6 @@ use crate::proxy::shop::Shop;
 use crate::proxy::tunnel;
 use crate::proxy::tunnel::Tunnel;
 use crate::proxy::upstream::Upstream;
-use crate::proxy::upstream::UpstreamBody;
 use crate::proxy::websocket;
 
 /// The room as one thread has it.

@@ -16,6 +16,7 @@ pub mod line;
 mod loss;
 pub mod multiplex;
 pub mod origin;
+pub mod passing;
 pub mod reply;
 pub mod rewrite;
 pub mod shop;

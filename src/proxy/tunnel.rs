@@ -23,9 +23,9 @@ use tokio::time::timeout;
 
 use crate::proxy::body::VisitorBody;
 use crate::proxy::connection::ConnectionState;
+use crate::proxy::passing::UpstreamBody;
 use crate::proxy::reply::Kind;
 use crate::proxy::upstream::Upstream;
-use crate::proxy::upstream::UpstreamBody;
 use crate::proxy::websocket;
 use crate::proxy::websocket::Handshake;
 

@@ -19,12 +19,8 @@ use std::task::Poll;
 use std::task::Waker;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Request;
 use http::Response;
-use http_body::Body;
-use http_body::Frame;
-use http_body::SizeHint;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -35,9 +31,7 @@ use tokio::time::timeout;
 use crate::proxy::Settings;
 use crate::proxy::ahead::Count;
 use crate::proxy::ahead::Counted;
-use crate::proxy::body::BodyError;
 use crate::proxy::body::VisitorBody;
-use crate::proxy::body::passed;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::connection::Wait;
 use crate::proxy::line;
@@ -46,10 +40,10 @@ use crate::proxy::loss::Failure;
 use crate::proxy::loss::lost;
 use crate::proxy::loss::repeated;
 use crate::proxy::multiplex;
-use crate::proxy::multiplex::Guest;
 use crate::proxy::multiplex::Multiplex;
 use crate::proxy::multiplex::Sent;
 use crate::proxy::origin::Origin;
+use crate::proxy::passing::UpstreamBody;
 use crate::proxy::reply::Kind;
 use crate::proxy::trust::Trust;
 
@@ -81,6 +75,11 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
+    /// Reads and writes what there is; ready once the connection has ended.
+    pub(super) fn drive(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.line).poll(context).map(drop)
+    }
+
     /// Whether the connection is as new: still open, nothing unread, nothing unsent.
     fn is_as_new(&mut self) -> bool {
         // Nothing is to be woken by an unused connection; its end is seen when it is looked at next.
@@ -192,7 +191,10 @@ impl Upstream {
         multiplex::absolute(&mut request, self.0.origin.is_tls())?;
         let connect = || self.connect(self.0.trust_http2.as_ref());
         match multiplex.send(request, visitor, self.0.first_byte, connect).await? {
-            Sent::Answered(response, guest) => Ok(response.map(|incoming| self.body_of(incoming, None, Some(guest), visitor))),
+            Sent::Answered(response, guest) => {
+                let body = |incoming| UpstreamBody::new(self.clone(), Arc::clone(visitor), incoming, None, Some(guest));
+                Ok(response.map(body))
+            }
             Sent::Other(other) => {
                 let (line, mut request) = *other;
                 self.0.declined.set(Some(Instant::now()));
@@ -265,7 +267,12 @@ impl Upstream {
         None
     }
 
-    fn give_back(&self, mut link: Box<Link>) {
+    /// How long an answer may stand still.
+    pub(super) fn progress(&self) -> Duration {
+        self.0.body_progress
+    }
+
+    pub(super) fn give_back(&self, mut link: Box<Link>) {
         if !link.is_as_new() {
             return;
         }
@@ -316,106 +323,6 @@ impl Upstream {
 
     /// The body of an answer. Without `link` somebody else drives the connection, or it has ended.
     pub fn body(&self, incoming: Incoming, link: Option<Box<Link>>, visitor: &Arc<ConnectionState>) -> UpstreamBody {
-        self.body_of(incoming, link, None, visitor)
-    }
-
-    fn body_of(
-        &self,
-        incoming: Incoming,
-        link: Option<Box<Link>>,
-        guest: Option<Guest>,
-        visitor: &Arc<ConnectionState>,
-    ) -> UpstreamBody {
-        let (home, visitor) = (self.clone(), Arc::clone(visitor));
-        let mut body = UpstreamBody { incoming, link, guest, home, visitor, failed: None };
-        if body.incoming.is_end_stream() {
-            body.finish();
-        }
-        body
-    }
-}
-
-/// The shop's answer as it comes. It drives the connection it comes over and gives it back when it is complete.
-#[derive(Debug)]
-pub struct UpstreamBody {
-    incoming: Incoming,
-    link: Option<Box<Link>>,
-    guest: Option<Guest>,
-    home: Upstream,
-    visitor: Arc<ConnectionState>,
-    failed: Option<BodyError>,
-}
-
-impl UpstreamBody {
-    /// Tells of a failure at the next poll only: what came before it is written out first, so that the visitor
-    /// gets what the shop sent and sees where it was cut.
-    fn fail(&mut self, error: BodyError, context: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        (self.link, self.guest) = (None, None);
-        self.failed = Some(error);
-        context.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    fn finish(&mut self) {
-        self.visitor.end(Wait::Answer);
-        self.guest = None;
-        if let Some(link) = self.link.take() {
-            self.home.give_back(link);
-        }
-    }
-}
-
-impl Drop for UpstreamBody {
-    fn drop(&mut self) {
-        self.visitor.end(Wait::Answer);
-    }
-}
-
-impl Body for UpstreamBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        if let Some(error) = this.failed.take() {
-            return Poll::Ready(Some(Err(error)));
-        }
-        if this.link.as_mut().is_some_and(|link| Pin::new(&mut link.line).poll(context).is_ready()) {
-            this.link = None;
-        }
-        match Pin::new(&mut this.incoming).poll_frame(context) {
-            Poll::Ready(frame) => match passed(frame, this.guest.is_some().then_some(&this.incoming)) {
-                Some(Ok(frame)) => {
-                    this.visitor.end(Wait::Answer);
-                    this.guest.iter().for_each(Guest::moved);
-                    if this.incoming.is_end_stream() {
-                        this.finish();
-                    }
-                    Poll::Ready(Some(Ok(frame)))
-                }
-                Some(Err(error)) if this.guest.is_some() => {
-                    tracing::debug!(%error, "upstream broke off");
-                    this.fail(BodyError::Lost, context)
-                }
-                Some(Err(error)) => this.fail(error, context),
-                None => {
-                    this.finish();
-                    Poll::Ready(None)
-                }
-            },
-            Poll::Pending if this.visitor.is_over(Wait::Answer) => this.fail(BodyError::Stalled, context),
-            Poll::Pending => {
-                this.visitor.begin(Wait::Answer, this.home.0.body_progress);
-                Poll::Pending
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        UpstreamBody::new(self.clone(), Arc::clone(visitor), incoming, link, None)
     }
 }
