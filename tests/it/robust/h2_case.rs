@@ -28,6 +28,13 @@ pub(super) enum Seen {
     Nothing,
 }
 
+impl Seen {
+    /// Whether this is what was expected. Who is still sending when the door closes may lose its farewell to the socket's reset.
+    pub(super) fn fits(self, expected: Self) -> bool {
+        self == expected || (self == Self::Closed && matches!(expected, Self::Goaway(_)))
+    }
+}
+
 /// One row: name, frames, what the visitor sees, how many requests the site gets of them.
 pub(super) type Row<'a> = (&'a str, Vec<u8>, Seen, usize);
 
@@ -135,7 +142,7 @@ pub(super) fn play(rows: &[Row<'_>]) -> Vec<Came> {
         }
         came = keeper.came();
         came.retain(|came| !came.line().starts_with("GET /next "));
-        if (told.seen, came.len()) != (*seen, *count) {
+        if !told.seen.fits(*seen) || came.len() != *count {
             let lines: Vec<&str> = came.iter().map(Came::line).collect();
             wrong.push(format!("{name}: {:?}, {lines:?} at the site", told.seen));
         }
