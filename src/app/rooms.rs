@@ -108,6 +108,7 @@ pub(super) fn build(
         },
         full: collect::too_many_connections(),
         slow: collect::head_stalled(),
+        refused: Arc::new(collect::malformed),
         body_limit: 4 * 1024 * 1024,
     };
     let (redirect, shop) = (Door::Redirect(shop.clone()), Door::Shop(shop));

@@ -253,6 +253,12 @@ pub fn head_stalled() -> Bytes {
     Refusal::new(408, "head_stalled", 2, "the request did not arrive in time").to_wire(&graph::trace())
 }
 
+/// What it says to a request that is refused before it is one.
+pub fn malformed(status: u16, reason: &'static str, says: &str) -> Bytes {
+    let code = if status == 505 || status == 405 { 2 } else { 100 };
+    Refusal::new(status, reason, code, format!("the request cannot be read: {says}")).to_wire(&graph::trace())
+}
+
 /// Whether a list of codings takes gzip (RFC 9110 section 12.5.3); a weight of zero forbids it.
 fn takes_gzip(codings: &str) -> bool {
     codings.split(',').any(|coding| {

@@ -360,6 +360,14 @@ mod tests {
     }
 
     #[test]
+    fn http2_is_offered_to_an_upstream_by_tls_only() {
+        assert!(parse("upstream: https://s:1\nupstream_http2: true\n").unwrap().upstream.offers_http2());
+        assert!(!parse("upstream: https://s:1\n").unwrap().upstream.offers_http2());
+        let found = faults("upstream: http://s:1\nupstream_http2: true\n");
+        assert!(found[0].contains("`upstream` is plain HTTP") && found[0].contains("`h2c://`"), "{found:?}");
+    }
+
+    #[test]
     fn all_faults_come_at_once() {
         let found = faults("listn: 1\nmode: strickt\nupstream: ftp://x\nprefix: cs\ntrusted_proxies: [10.0.0.1/8, no]\n");
         assert_eq!(

@@ -23,14 +23,30 @@ const SHORTEST: Duration = Duration::from_millis(10);
 
 /// The servers below `upstream`; nothing where it is absent or a fault was noted.
 pub(super) fn group(section: &Section<'_>) -> Option<Group> {
+    let wants_http2 = section.flag("upstream_http2").unwrap_or(false);
     let node = section.node("upstream")?;
-    match &node.value {
+    let group = match &node.value {
         Value::List(items) => servers(items, node, None, section.faults()).map(Group::of),
         Value::Map(_) => mapped(node, section.faults()),
         _ => {
             section.parsed("upstream", ADDRESS, |text| Origin::parse(text).ok()).map(|origin| Group::of(vec![Server::of(origin)]))
         }
+    };
+    if wants_http2 { group.map(|group| offering_http2(section, group)) } else { group }
+}
+
+/// The servers reached by TLS are offered HTTP/2.
+fn offering_http2(section: &Section<'_>, mut group: Group) -> Group {
+    if !group.servers.iter().any(|server| server.origin.is_tls())
+        && let Some(node) = section.node("upstream_http2")
+    {
+        let hint = "write `h2c://` there for HTTP/2 without TLS, or leave `upstream_http2` out".to_owned();
+        section.faults().at(node, "`upstream_http2` is offered by TLS, and `upstream` is plain HTTP", Some(hint));
     }
+    for server in group.servers.iter_mut().filter(|server| server.origin.is_tls()) {
+        server.origin = server.origin.clone().offering_http2();
+    }
+    group
 }
 
 fn mapped(node: &Node, faults: &Faults) -> Option<Group> {

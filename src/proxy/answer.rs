@@ -103,6 +103,10 @@ impl Body for UpstreamBody {
                     }
                     Poll::Ready(Some(Ok(frame)))
                 }
+                Some(Err(error)) if this.guest.is_some() => {
+                    tracing::debug!(%error, "upstream broke off");
+                    this.fail(BodyError::Lost, context)
+                }
                 Some(Err(error)) => this.fail(error, context),
                 None => {
                     this.finish();

@@ -32,13 +32,24 @@ pub enum BodyError {
     Cut(#[source] hyper::Error),
     /// The other side gave it up: its stream was reset before its end.
     #[error("the body was given up")]
-    Reset,
+    Reset(#[source] h2::Error),
+    /// The shop gave up its answer, for reasons that are not the visitor's: some would read as a clean end, or as leave to ask
+    /// once more.
+    #[error("the shop gave up its answer")]
+    Lost,
     /// It stood still for too long.
     #[error("the body stood still")]
     Stalled,
     /// The shop's page is not what its coding says.
     #[error("the page's coding is broken")]
     Page(#[source] GzipFault),
+}
+
+impl BodyError {
+    /// The word for a body that nobody will complete (RFC 9113 section 7, `CANCEL`).
+    pub(super) fn given_up() -> Self {
+        Self::Reset(h2::Reason::CANCEL.into())
+    }
 }
 
 /// A visitor's request body. Each piece that comes gives the shop new time to answer.
@@ -119,7 +130,7 @@ pub(super) fn passed(
             Err(data) => Some(Ok(data)),
         },
         Some(Err(error)) => Some(Err(BodyError::Cut(error))),
-        None if stream.is_some_and(|body| !body.is_end_stream()) => Some(Err(BodyError::Reset)),
+        None if stream.is_some_and(|body| !body.is_end_stream()) => Some(Err(BodyError::given_up())),
         None => None,
     }
 }

@@ -49,6 +49,15 @@ pub struct Noted {
     pub verdict: Option<(Score, Band)>,
 }
 
+/// Brings the answer to a `HEAD` of a page in line with what a `GET` would give (RFC 9110 section 9.3.2): the page would be
+/// injected, and so has another length and no validators.
+pub(super) fn head_of_page<B>(shop: &Shop, response: &mut Response<B>, address: &str) {
+    let settings = &shop.settings.inject;
+    if let Plan::Inject(injection) = inject::plan(settings, true, response.status(), response.headers(), address) {
+        inject::rewrite_head(response.headers_mut(), &injection, 0);
+    }
+}
+
 /// Which record a page view gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RecordKind {

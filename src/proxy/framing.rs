@@ -35,8 +35,14 @@ pub fn check(head: &mut Parts, target_limit: usize) -> Result<(), Kind> {
     if head.uri.path_and_query().is_some_and(|target| target.as_str().len() > target_limit) {
         return Err(Kind::TargetTooLong);
     }
-    if head.uri.authority().is_some() { take_authority(head) } else { check_path(&head.uri, &head.method) }
+    if head.uri.authority().is_some() {
+        take_authority(head)?;
+    }
+    check_path(&head.uri, &head.method)
 }
+
+/// Fields of a head that came over HTTP/2, once its crumbs of cookies are one: as many as the guard allows in HTTP/1.1.
+const FIELDS: usize = 100;
 
 /// Turns a head of HTTP/2 into one that says the same in HTTP/1.1 (RFC 9113 section 8): `:authority` becomes the `Host`,
 /// crumbs of cookies become one field. What belongs to connections of HTTP/1.1 has no place in it.
@@ -62,7 +68,7 @@ fn check_http2(head: &mut Parts) -> Result<(), Kind> {
         let whole = HeaderValue::from_bytes(&all.join(&b"; "[..])).map_err(|_| Kind::BadRequest)?;
         head.headers.insert(header::COOKIE, whole);
     }
-    Ok(())
+    if head.headers.len() > FIELDS { Err(Kind::FieldsTooLarge) } else { Ok(()) }
 }
 
 fn check_body(headers: &mut HeaderMap) -> Result<(), Kind> {

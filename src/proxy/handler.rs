@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
 
+use crate::click::Scheme;
 use crate::inject;
 use crate::proxy::Settings;
 use crate::proxy::body::ProxyBody;
@@ -23,6 +24,7 @@ use crate::proxy::bypass::Bypass;
 use crate::proxy::bypass::Exempt;
 use crate::proxy::client::Client;
 use crate::proxy::connection::ConnectionState;
+use crate::proxy::exchange;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::exchange::Noted;
 
@@ -128,6 +130,7 @@ impl Proxy {
         }
         let plain = visitor_side.is_some() || self.is_exempt(front, &head);
         let exchange = if plain { None } else { Exchange::open(&self.shop, &mut head, self.asked(connection, &client, found)) };
+        let looked_at = (!plain && head.method == Method::HEAD).then(|| looked_at(&mut head, client.scheme)).flatten();
         let host = front.rewrite_location.then(|| head.headers.get(header::HOST).cloned()).flatten();
         let field = &self.settings.client_field;
         headers::prepare_request(&mut head.headers, found, connection, &client, field, front.host());
@@ -149,6 +152,9 @@ impl Proxy {
             response.extensions_mut().insert(Noted { upstream: asked_at.elapsed(), verdict });
         }
         let Some(exchange) = exchange else {
+            if let Some(address) = looked_at {
+                exchange::head_of_page(&self.shop, &mut response, &address);
+            }
             if !plain {
                 inject::tell_apart(response.status(), response.headers_mut());
             }
@@ -205,4 +211,15 @@ fn prepared<B>(mut response: Response<B>, front: &Front, client: &Client, host: 
     // The version is the visitor's affair on this hop; the shop's says nothing about it.
     *response.version_mut() = Version::HTTP_11;
     response
+}
+
+/// The address of a page that a `HEAD` asks after, where a `GET` with the same fields would be a navigation; the site is asked
+/// as it would be asked then.
+fn looked_at(head: &mut Parts, scheme: Scheme) -> Option<String> {
+    if !inject::is_navigation(&Method::GET, &head.headers) {
+        return None;
+    }
+    inject::prepare_request(&mut head.headers);
+    let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    Some(format!("{}://{host}{}", scheme.name(), head.uri.path_and_query().map_or("/", |target| target.as_str())))
 }

@@ -82,8 +82,8 @@ fn blame(error: &hyper::Error) -> Kind {
         match error.downcast_ref::<BodyError>() {
             Some(BodyError::Stalled) => return Kind::BodyStalled,
             Some(BodyError::Cut(cause)) if is_too_large(cause) => return Kind::FieldsTooLarge,
-            Some(BodyError::Cut(_) | BodyError::Reset) => return Kind::BadRequest,
-            Some(BodyError::Page(_)) | None => cause = error.source(),
+            Some(BodyError::Cut(_) | BodyError::Reset(_)) => return Kind::BadRequest,
+            Some(BodyError::Page(_) | BodyError::Lost) | None => cause = error.source(),
         }
     }
     tracing::debug!(%error, "upstream broke off");

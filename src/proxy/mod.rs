@@ -74,8 +74,6 @@ pub struct Settings {
     pub upstream: Origin,
     /// Whose word is taken for the shop's certificate; must be there where the shop is reached by TLS.
     pub trust: Option<Trust>,
-    /// Whether HTTP/2 is offered to a shop that is reached by TLS; one that does not choose it is spoken to by HTTP/1.1.
-    pub upstream_http2: bool,
     /// Which `Host` the shop sees.
     pub host: HostField,
     /// Whether a `Location` that names the upstream is rewritten to the visitor's scheme and host.
@@ -117,7 +115,6 @@ impl Default for Settings {
         Self {
             upstream: Origin::local(3000),
             trust: None,
-            upstream_http2: false,
             host: HostField::Keep,
             rewrite_location: false,
             cookie_domain: None,

@@ -46,6 +46,8 @@ use crate::proxy::reply::Kind;
 const LANES: usize = 4;
 /// Streams at once on a connection, where the shop allows as many: the least that RFC 9113 section 6.5.2 advises.
 const STREAMS: usize = 100;
+/// The same before the shop has answered once, and so has said how many it allows.
+const FIRST_STREAMS: usize = 32;
 /// Bytes of one answer that may be on their way, and of all answers of a connection. A shop stands near: at a millisecond
 /// 256 KiB are 2 Gbit/s, and slow visitors hold no more than this each.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -83,6 +85,13 @@ struct Lane {
 pub struct Guest {
     lane: Rc<Lane>,
     _leash: oneshot::Sender<()>,
+}
+
+impl Lane {
+    fn has_room(&self) -> bool {
+        let most = if self.used.get() { self.most.get() } else { FIRST_STREAMS };
+        self.open.get() < most
+    }
 }
 
 impl fmt::Debug for Guest {
@@ -124,7 +133,7 @@ impl Body for Leashed {
         let this = self.get_mut();
         if this.ended.as_mut().is_some_and(|ended| Pin::new(ended).poll(context).is_ready()) {
             this.ended = None;
-            return Poll::Ready(Some(Err(BodyError::Reset)));
+            return Poll::Ready(Some(Err(BodyError::given_up())));
         }
         Pin::new(&mut this.body).poll_frame(context)
     }
@@ -244,12 +253,12 @@ impl Multiplex {
     fn roomy(&self) -> Option<Rc<Lane>> {
         let mut lanes = self.lanes.borrow_mut();
         lanes.retain(|lane| !lane.sender.borrow().is_closed());
-        let room = lanes.iter().find(|lane| lane.open.get() < lane.most.get());
+        let room = lanes.iter().find(|lane| lane.has_room());
         let least = || lanes.iter().min_by_key(|lane| lane.open.get()).filter(|_| lanes.len() >= LANES);
         room.or_else(least).map(Rc::clone)
     }
 
-    async fn begin(&self, line: Line) -> Result<Rc<Lane>, Kind> {
+    async fn begin(&self, wire: Line) -> Result<Rc<Lane>, Kind> {
         let head = u32::try_from(self.head_limit).unwrap_or(u32::MAX);
         let mut protocol = http2::Builder::new(Here);
         protocol
@@ -265,16 +274,16 @@ impl Multiplex {
         let count = Count::default();
         // What may have come without anybody having taken it: all windows, a head, and one of answers ahead of it.
         let noise = (LANE_WINDOW as usize).saturating_add(self.head_limit.saturating_mul(2));
-        let io = TokioIo::new(Counted::within(line, count.clone(), noise));
+        let io = TokioIo::new(Counted::within(wire, count.clone(), noise));
         let (sender, mut connection) = protocol.handshake(io).await.map_err(|_| Kind::Unreachable)?;
-        let lane = Rc::new(Lane {
+        let opened = Rc::new(Lane {
             sender: RefCell::new(sender),
             open: Cell::new(0),
             most: Cell::new(STREAMS),
             used: Cell::new(false),
             count,
         });
-        let told = Rc::downgrade(&lane);
+        let told = Rc::downgrade(&opened);
         tokio::task::spawn_local(async move {
             let ended = std::future::poll_fn(|context| {
                 let ended = Pin::new(&mut connection).poll(context);
@@ -287,8 +296,8 @@ impl Multiplex {
                 tracing::debug!(%error, "upstream connection ended");
             }
         });
-        self.lanes.borrow_mut().push(Rc::clone(&lane));
-        Ok(lane)
+        self.lanes.borrow_mut().push(Rc::clone(&opened));
+        Ok(opened)
     }
 }
 

@@ -12,6 +12,8 @@ pub struct Origin {
     tls: bool,
     /// HTTP/2 without being asked (RFC 9113 section 3.3).
     h2c: bool,
+    /// HTTP/2 by ALPN, if the shop chooses it.
+    offers: bool,
     field: HeaderValue,
 }
 
@@ -47,7 +49,7 @@ impl Origin {
             _ => 80,
         };
         let field = HeaderValue::from_str(authority).map_err(|_| wrong())?;
-        Ok(Self { authority: authority.to_owned(), port, tls, h2c, field })
+        Ok(Self { authority: authority.to_owned(), port, tls, h2c, offers: false, field })
     }
 
     /// A shop on this machine.
@@ -59,6 +61,7 @@ impl Origin {
             port,
             tls: false,
             h2c: false,
+            offers: false,
         }
     }
 
@@ -80,6 +83,17 @@ impl Origin {
     /// Whether it speaks HTTP/2 without TLS, by prior knowledge.
     pub fn is_h2c(&self) -> bool {
         self.h2c
+    }
+
+    /// The same place, to which HTTP/2 is offered where it is reached by TLS; it need not choose it.
+    #[must_use]
+    pub fn offering_http2(self) -> Self {
+        Self { offers: self.tls, ..self }
+    }
+
+    /// Whether HTTP/2 is offered to it.
+    pub fn offers_http2(&self) -> bool {
+        self.offers
     }
 
     /// What is looked up, with the port.

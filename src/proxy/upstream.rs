@@ -121,7 +121,7 @@ impl Upstream {
     /// An empty pool; `opened` counts the connections that are opened.
     pub fn new(settings: &Settings, opened: Counter) -> Self {
         let trust = settings.trust.clone().filter(|_| settings.upstream.is_tls());
-        let http2 = settings.upstream.is_h2c() || (settings.upstream_http2 && settings.upstream.is_tls());
+        let http2 = settings.upstream.is_h2c() || settings.upstream.offers_http2();
         Self(Rc::new(Shared {
             trust_http2: trust.as_ref().filter(|_| http2).map(Trust::offering_http2),
             multiplex: http2.then(|| Multiplex::new(settings.answer_head_limit)),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use http::StatusCode;
 use http::header::CONNECTION;
@@ -147,26 +148,26 @@ impl Talk {
         let room = entry.room(&connection);
         let stalled = connection.is_over(Wait::Head) && !parts.read_buf.is_empty();
         let Some(word) = last_word(ended, fault, stalled, &room, &counts) else { return };
-        parts.io.part(word, !parts.read_buf.is_empty()).await;
+        parts.io.part(&word, !parts.read_buf.is_empty()).await;
     }
 }
 
 /// What a visitor is told at the end of its connection, which is counted; `None` where it is not worth waiting for.
-fn last_word<'a>(ended: Ended, fault: Option<Fault>, stalled: bool, room: &'a Room, counts: &Counts) -> Option<&'a [u8]> {
+fn last_word(ended: Ended, fault: Option<Fault>, stalled: bool, room: &Room, counts: &Counts) -> Option<Bytes> {
     match ended {
         Ended::Done(Err(error)) => {
             tracing::debug!(%error, "connection ended");
             if fault.is_none() && error.is_parse() {
                 counts.malformed.inc();
             }
-            Some(fault.filter(|_| is_refusal(&error)).map_or(&[], Fault::answer))
+            Some(fault.filter(|_| is_refusal(&error)).map_or(Bytes::new(), |fault| room.door().refused(fault)))
         }
         Ended::Late if stalled => {
             counts.slow.inc();
-            Some(room.door().slow())
+            Some(Bytes::copy_from_slice(room.door().slow()))
         }
         Ended::Late => None,
-        Ended::Done(Ok(())) => Some(&[]),
+        Ended::Done(Ok(())) => Some(Bytes::new()),
     }
 }
 

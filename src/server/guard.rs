@@ -19,6 +19,13 @@ macro_rules! faults {
                 match self { $(Self::$fault => $name,)+ }
             }
 
+            /// The status of the refusal.
+            pub fn status(self) -> u16 {
+                // `HTTP/1.1 `, then three digits.
+                let digits = self.answer().get(9..12).unwrap_or_default();
+                digits.iter().fold(0, |status, digit| status * 10 + u16::from(digit.wrapping_sub(b'0')))
+            }
+
             /// What the visitor is told, as bytes on the wire.
             pub fn answer(self) -> &'static [u8] {
                 match self { $(Self::$fault => $answer,)+ }
@@ -501,6 +508,13 @@ mod tests {
         let mut refused = guard();
         assert_eq!(refused.follow(ask, false), Ok(()));
         assert_eq!(refused.follow(b"\x81\x05hello\n", false), Err((0, Fault::LineEnd)));
+    }
+
+    #[test]
+    fn each_refusal_has_its_status() {
+        let of = |status| Fault::ALL.iter().filter(|fault| fault.status() == status).count();
+        assert_eq!((of(405), of(414), of(431), of(505)), (1, 1, 3, 1));
+        assert_eq!(of(400), Fault::ALL.len() - 6);
     }
 
     #[test]

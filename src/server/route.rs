@@ -37,6 +37,7 @@ use crate::proxy::reply::Kind;
 use crate::proxy::websocket;
 use crate::server::Settings;
 use crate::server::access::Told;
+use crate::server::guard::Fault;
 use crate::server::watch::Scratch;
 use crate::server::watch::scratch;
 
@@ -48,6 +49,8 @@ pub type Browser = Arc<dyn Fn(Parts, Option<IpAddr>, Bytes) -> Answering + Send 
 pub type Script = Arc<dyn Fn(&Parts) -> Response<Full<Bytes>> + Send + Sync>;
 /// Takes events from a back end: head, and the body as far as it came, since trouble with it is told in that room's words.
 pub type Graph = Arc<dyn Fn(Parts, Body) -> Answering + Send + Sync>;
+/// Words for a refusal, as bytes on the wire.
+pub type Refused = Arc<dyn Fn(u16, &'static str, &str) -> Bytes + Send + Sync>;
 
 /// What stands behind a listener; each thread builds its own room from it.
 #[derive(Clone)]
@@ -90,6 +93,8 @@ pub struct GraphDoor {
     pub full: Bytes,
     /// What is said where a head takes too long, likewise.
     pub slow: Bytes,
+    /// What is said to a request that is refused before it is one: its status, its name in metrics, what is wrong.
+    pub refused: Refused,
     /// The largest body it takes, in bytes.
     pub body_limit: usize,
 }
@@ -105,6 +110,14 @@ impl Door {
         match self {
             Self::Shop(_) | Self::Redirect(_) => FULL,
             Self::Graph(graph) => &graph.full,
+        }
+    }
+
+    /// What is said to a request that the guard refuses.
+    pub(super) fn refused(&self, fault: Fault) -> Bytes {
+        match self {
+            Self::Shop(_) | Self::Redirect(_) => Bytes::from_static(fault.answer()),
+            Self::Graph(graph) => (graph.refused)(fault.status(), fault.name(), &fault.to_string()),
         }
     }
 

@@ -151,6 +151,8 @@ impl Browser {
         // A port that is free in one family of addresses may be taken in the other; then chromedriver ends at once.
         let (driver, port) = (0..5).find_map(|_| make.tells_its_port(profile.path())).expect("the driver tells its port");
         let mut wanted = make.options(agent, profile.path());
+        // Certificates of the tests are nobody's.
+        wanted["acceptInsecureCerts"] = json!(true);
         // Looking for an element waits for it, as the page before may still be there.
         wanted["timeouts"] = json!({ "implicit": 15_000 });
         let http = crate::client();

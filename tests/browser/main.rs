@@ -13,7 +13,11 @@ mod csp;
 mod driver;
 mod front;
 mod full;
+#[path = "../it/harness/mod.rs"]
+#[expect(dead_code, reason = "shared with `tests/it`, which uses all of it")]
+mod harness;
 mod pages;
+mod sockets;
 mod stand;
 mod tag;
 mod views;

@@ -36,6 +36,7 @@ fn listen(change: impl FnOnce(&mut server::Settings)) -> Listener {
         }),
         full: collect::too_many_connections(),
         slow: collect::head_stalled(),
+        refused: Arc::new(collect::malformed),
         body_limit: 4 << 20,
     });
     let mut settings = server::Settings { address: "127.0.0.1:0".parse().unwrap(), cores: 1, ..server::Settings::default() };
@@ -107,8 +108,18 @@ fn a_body_that_is_far_too_large_is_refused_before_it_is_sent() {
 #[test]
 fn a_head_that_is_no_http_is_refused_before_it_is_a_request() {
     let listener = listen(|_| {});
-    for head in ["nonsense\r\n\r\n", "POST /v26.0/123/events HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n"] {
-        let answer = Visitor::connect(listener.running.address()).ask(head);
-        assert_eq!((answer.status, answer.text()), (400, ""), "{}", answer.head);
+    let long = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(9_000));
+    let large = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "a".repeat(70_000));
+    for (head, status, code) in [
+        ("nonsense\r\n\r\n", 400, 100),
+        ("POST /v26.0/123/events HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n", 400, 100),
+        ("CONNECT a:443 HTTP/1.1\r\nhost: a\r\n\r\n", 405, 2),
+        ("GET / HTTP/2.0\r\nhost: a\r\n\r\n", 505, 2),
+        (&long, 414, 100),
+        (&large, 431, 100),
+    ] {
+        let mut visitor = Visitor::connect(listener.running.address());
+        assert_eq!(read(&visitor.ask(head)), (status, code, false), "{head:.80}");
+        assert!(visitor.is_closed());
     }
 }

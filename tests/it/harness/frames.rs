@@ -133,21 +133,19 @@ impl Frame {
                 block = &block[1..];
             }
         }
-        match block[0] {
-            indexed @ 0x88..=0x8e => [200, 204, 206, 304, 400, 404, 500][usize::from(indexed - 0x88)],
-            _ => {
-                let (coded, length) = (block[1] & 0x80 != 0, usize::from(block[1] & 0x7f));
-                let text = &block[2..2 + length];
-                let digits = if coded { digits(text) } else { String::from_utf8(text.to_vec()).unwrap() };
-                digits.parse().unwrap()
-            }
+        if let indexed @ 0x88..=0x8e = block[0] {
+            return [200, 204, 206, 304, 400, 404, 500][usize::from(indexed - 0x88)];
         }
+        let (coded, length) = (block[1] & 0x80 != 0, usize::from(block[1] & 0x7f));
+        let text = &block[2..2 + length];
+        let digits = if coded { digits(text) } else { String::from_utf8(text.to_vec()).unwrap() };
+        digits.parse().unwrap()
     }
 }
 
 /// Three digits in Huffman's code of RFC 7541 appendix B: 0 to 2 have five bits, the others six.
 fn digits(coded: &[u8]) -> String {
-    let bits: String = coded.iter().map(|byte| format!("{byte:08b}")).collect();
+    let bits = coded.iter().map(|byte| format!("{byte:08b}")).collect::<Vec<_>>().concat();
     let (mut at, mut text) = (0, String::new());
     while text.len() < 3 {
         let short = u32::from_str_radix(&bits[at..at + 5], 2).unwrap();

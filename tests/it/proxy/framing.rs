@@ -62,7 +62,7 @@ fn what_two_servers_could_read_differently_is_refused_and_the_connection_closed(
         "GET / HTTP/1.1\r\nhost: a\r\nx : b\r\n\r\n",
         "GET / HTTP/1.1\r\nhost: a\r\nx: b\0c\r\n\r\n",
         "GET / HTTP/1.1\r\nhost: a\r\nnothing\r\n\r\n",
-        "GET / HTTP/3.0\r\nhost: a\r\n\r\n",
+        "GET / HTTP/1.3\r\nhost: a\r\n\r\n",
         "GET /\r\n\r\n",
     ] {
         let (answers, forwarded) = statuses(&format!("{request}{body}"));

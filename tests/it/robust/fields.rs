@@ -43,8 +43,8 @@ fn fields_of_a_request_that_must_not_cross_do_not() {
         ("keep-alive", "keep-alive: timeout=5"),
         ("proxy-connection", "proxy-connection: keep-alive"),
         ("proxy-authorization", "proxy-authorization: Basic eDp5"),
-        ("te", "te: trailers, deflate"),
-        ("trailer", "trailer: x-sum"),
+        ("te", "te: deflate;q=0.5, trailersx"),
+        ("trailer", "trailer: content-length, x[]"),
         ("upgrade", "connection: upgrade\r\nupgrade: h2c"),
         ("http2-settings", "connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__"),
         ("proxy", "proxy: http://evil.example"),
@@ -80,6 +80,15 @@ fn fields_of_a_request_that_must_not_cross_do_not() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_wish_for_trailers_crosses_as_exactly_that() {
+    for line in ["te: trailers", "TE: gzip;q=0.5, Trailers", "connection: te\r\nte: trailers, deflate"] {
+        let said = ask(format!("GET / HTTP/1.1\r\nhost: a\r\n{line}\r\n\r\n").as_bytes(), 1);
+        let came = &said.came[0];
+        assert_eq!((came.field("te"), came.field("connection")), (Some("trailers"), Some("te")), "{line}: {}", came.head);
+    }
 }
 
 #[test]
@@ -136,7 +145,7 @@ fn fields_of_an_answer_that_must_not_cross_do_not() {
         ("x-named", "connection: close, X-Named\r\nX-Named: 1"),
         ("upgrade", "upgrade: h2c\r\nconnection: upgrade"),
         ("te", "te: trailers"),
-        ("trailer", "trailer: x-sum"),
+        ("trailer", "trailer: set-cookie, content-length"),
         ("alt-svc", "alt-svc: h2=\":443\""),
     ] {
         let site = Site::answers(format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nset-cookie: c=1\r\n{line}\r\n\r\nok"));
@@ -155,5 +164,25 @@ fn an_answer_cannot_name_away_what_the_visitor_relies_on() {
     let answer = Visitor::connect(front.address).get("/");
     for name in names.split(", ") {
         assert!(answer.field(name).is_some(), "{name}: {}", answer.head);
+    }
+}
+
+#[test]
+fn a_head_of_a_page_says_what_a_get_of_it_would() {
+    let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: 500\r\netag: \"1\"\r\nlast-modified: Mon, 23 Nov 2026 00:00:00 GMT\r\ncache-control: public, max-age=60\r\n\r\n";
+    let other = page.replace("text/html; charset=utf-8", "image/png");
+    for (name, said, fields, kept) in [
+        ("a page", page, "accept: text/html\r\nif-none-match: \"1\"\r\n", false),
+        ("a page for a program", page, "accept: */*\r\n", true),
+        ("an image", other.as_str(), "accept: text/html\r\n", true),
+    ] {
+        let site = Site::answers(said);
+        let front = Front::of(site.address);
+        let answer = Visitor::connect(front.address).ask(&format!("HEAD / HTTP/1.1\r\nhost: a\r\n{fields}\r\n"));
+        for field in ["content-length", "etag", "last-modified"] {
+            assert_eq!(answer.field(field).is_some(), kept, "{name}: {}", answer.head);
+        }
+        assert_eq!(answer.field("cache-control").unwrap().contains("max-age"), kept, "{name}: {}", answer.head);
+        assert!(!site.heads()[0].contains("if-none-match") || kept, "{name}");
     }
 }

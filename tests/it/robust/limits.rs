@@ -66,17 +66,17 @@ fn what_is_just_within_the_limits_passes() {
 
 #[test]
 fn chunks_and_trailers_have_their_limits_and_counts() {
-    for (name, body) in [
-        ("chunk", format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(4_000))),
-        ("chunk", format!("{}1\r\na\r\n0\r\n\r\n", "0".repeat(4_000))),
-        ("trailers_too_large", format!("0\r\n{}\r\n", fields(101))),
-        ("trailers_too_large", format!("0\r\nx: {}\r\n\r\n", "a".repeat(70_000))),
+    for (name, body, status) in [
+        ("chunk", format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(4_000)), 400),
+        ("chunk", format!("{}1\r\na\r\n0\r\n\r\n", "0".repeat(4_000)), 400),
+        ("trailers_too_large", format!("0\r\n{}\r\n", fields(101)), 431),
+        ("trailers_too_large", format!("0\r\nx: {}\r\n\r\n", "a".repeat(70_000)), 431),
     ] {
         let site = Site::start(|talk, _| drop(talk.rest()));
         let front = Front::of(site.address);
         let sent = format!("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{body}");
         let said = ask_at(&front, sent.as_bytes(), ALL);
-        assert_eq!((said.statuses, said.closed), (vec![400], true), "{name}");
+        assert_eq!((said.statuses, said.closed), (vec![status], true), "{name}");
         wait_for(&front, &format!("clicksieve_proxy_errors_total{{kind=\"{name}\"}} 1"));
     }
 }

@@ -4,6 +4,10 @@
 mod address;
 mod fields;
 mod frames;
+mod h2_bodies;
+mod h2_case;
+mod h2_frames;
+mod h2_heads;
 mod informed;
 mod limits;
 mod origin;

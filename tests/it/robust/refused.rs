@@ -28,8 +28,6 @@ fn request_lines_that_are_none_are_refused() {
         &[
             ("no version", "GET /\r\nhost: a\r\n\r\n"),
             ("a version of the future", "GET / HTTP/1.2\r\nhost: a\r\n\r\n"),
-            ("HTTP/2 by its line", "GET / HTTP/2.0\r\nhost: a\r\n\r\n"),
-            ("HTTP/2's preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
             ("a version in small letters", "GET / http/1.1\r\nhost: a\r\n\r\n"),
             ("a version with a sign", "GET / HTTP/+1.1\r\nhost: a\r\n\r\n"),
             ("a version of two digits", "GET / HTTP/1.10\r\nhost: a\r\n\r\n"),
@@ -59,6 +57,19 @@ fn request_lines_that_are_none_are_refused() {
             ("a TLS hello", "\x16\x03\x01\x02\x00\x01\x00\x01\r\n\r\n"),
         ],
         400,
+    );
+}
+
+#[test]
+fn other_versions_are_refused_by_their_own_status() {
+    refused(
+        &[
+            ("HTTP/2 by its line", "GET / HTTP/2.0\r\nhost: a\r\n\r\n"),
+            ("HTTP/2's preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+            ("HTTP/0.9 by its line", "GET / HTTP/0.9\r\n\r\n"),
+            ("HTTP/3 by its line", "GET / HTTP/3.0\r\nhost: a\r\n\r\n"),
+        ],
+        505,
     );
 }
 

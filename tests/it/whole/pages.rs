@@ -100,7 +100,8 @@ fn what_is_no_page_view_passes_as_the_site_sent_it() {
         assert!(!answer.text().contains("data-cs"), "{method} {path}");
         assert_eq!(cookies(&answer), [""; 0], "{method} {path}");
         if path == "/mug" && status != 206 {
-            assert_eq!(answer.field("etag"), Some("\"v1\""), "{method} {path}");
+            // A page that a GET would get with an id in it has no validator; a HEAD says the same.
+            assert_eq!(answer.field("etag"), Some("\"v1\"").filter(|_| method == "GET"), "{method} {path}");
         }
     }
     let whole = inside.ask("GET", "/mug", &fetch);
