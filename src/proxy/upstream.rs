@@ -131,9 +131,9 @@ impl Upstream {
             let again = repeated(&request);
             match self.exchange(link, request, visitor).await {
                 Ok(response) => return Ok(response),
-                Err(Failure::Lost(kind)) => return Err(Missed::Lost(kind)),
+                Err(Failure::Lost(kind)) => return Err(kind.into()),
                 Err(Failure::Unsent(unsent)) => request = *unsent,
-                Err(Failure::Unanswered(kind)) => request = again.ok_or(Missed::Lost(kind))?,
+                Err(Failure::Unanswered(kind)) => request = again.ok_or(kind)?,
             }
         }
         let (sender, line, count) = match self.open().await {
