@@ -41,8 +41,9 @@ impl Missed {
 }
 
 impl From<Kind> for Missed {
+    /// Where the request is gone: to a server that was never reached it was not sent.
     fn from(kind: Kind) -> Self {
-        Self::Lost(kind)
+        if matches!(kind, Kind::Unreachable | Kind::Distrusted) { Self::Unanswered(kind) } else { Self::Lost(kind) }
     }
 }
 

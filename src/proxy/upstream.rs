@@ -154,10 +154,10 @@ impl Upstream {
             let again = repeated(&request);
             match self.exchange(link, request, visitor).await {
                 Ok(response) => return Ok(response),
-                Err(Failure::Lost(kind)) => return Err(Missed::Lost(kind)),
+                Err(Failure::Lost(kind)) => return Err(kind.into()),
                 Err(Failure::Unsent(unsent)) => request = *unsent,
-                Err(Failure::Unanswered(kind)) => request = again.ok_or(Missed::Lost(kind))?,
-                Err(Failure::Refused) => return Err(Missed::Lost(Kind::Broken)),
+                Err(Failure::Unanswered(kind)) => request = again.ok_or(kind)?,
+                Err(Failure::Refused) => return Err(Kind::Broken.into()),
             }
         }
         match self.open().await {

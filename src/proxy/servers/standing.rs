@@ -161,9 +161,10 @@ impl Standing {
         }
         self.up.set(i64::from(is_in));
         told.since = self.clock.now();
-        match told.why() {
-            Some(why) => tracing::warn!(server = %self.name, %why, "a server of the shop is out"),
-            None => tracing::info!(server = %self.name, "a server of the shop is in again"),
+        if let Some(why) = told.why() {
+            tracing::warn!(server = %self.name, %why, "a server of the shop is out");
+        } else {
+            tracing::info!(server = %self.name, "a server of the shop is in again");
         }
     }
 

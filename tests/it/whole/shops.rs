@@ -1,5 +1,9 @@
 //! Several shops and several servers in the whole process: where events of each shop's pages go, and what the operator is told.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
 use clicksieve::clock::Clock;
 use clicksieve::demo::graph::Account;
 use clicksieve::demo::graph::Graph;
@@ -16,6 +20,7 @@ use crate::whole;
 use crate::whole::inside::Inside;
 use crate::whole::pages::chrome;
 use crate::whole::pages::tag_of;
+use crate::whole::process::Process;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const OTHER: &str = "200300400500600";
@@ -103,4 +108,31 @@ fn the_operator_sees_how_each_server_stands() {
     assert_ne!(down["state"], "in");
     assert!(down["since"].is_string() && down["why"].is_string(), "{down}");
     assert_eq!(inside.metric(&format!("clicksieve_upstream_up{{server=\"{dead}\"}}")), Some(0));
+}
+
+#[test]
+fn the_log_says_when_a_server_goes_out_and_when_it_is_in_again() {
+    let well = Arc::new(AtomicBool::new(true));
+    let site = {
+        let well = Arc::clone(&well);
+        Site::start(move |talk, _| {
+            while talk.head().is_some() && well.load(Ordering::SeqCst) {
+                talk.say(OK);
+            }
+        })
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("clicksieve.yaml");
+    let servers = format!(
+        "upstream: {{ servers: [\"http://{}\"], health: {{ path: /, every: 10ms, unhealthy_after: 2, healthy_after: 1 }} }}\n",
+        site.address
+    );
+    let text = whole::configuration(site.address, "http://127.0.0.1:9", whole::ADMIN);
+    std::fs::write(&file, text.replace(&format!("upstream: http://{}\n", site.address), &servers)).unwrap();
+    let process = Process::start(&file);
+    well.store(false, Ordering::SeqCst);
+    let out = process.until_said("a server of the shop is out");
+    assert!(out.contains(&format!("server={}", site.address)) && out.contains("why=gave no proper answer"), "{out}");
+    well.store(true, Ordering::SeqCst);
+    process.until_said("a server of the shop is in again");
 }
