@@ -27,7 +27,7 @@ use crate::fault::Fault;
 use crate::telemetry::Metrics;
 
 /// How long a reload waits for the spool to say what waits for a destination that is no more.
-const COUNTED: Duration = Duration::from_secs(5);
+const COUNTED: Duration = Duration::from_secs(20);
 
 /// What can be loaded anew while the process runs.
 #[derive(Debug)]
@@ -152,8 +152,10 @@ impl Reloader {
             let spool = self.standing.engines().spool;
             let (said, counted) = std::sync::mpsc::sync_channel(1);
             let name = destination.clone();
-            self.side.spawn(async move { said.send(spool.waiting(&name).await.unwrap_or(0)) });
-            let waiting = counted.recv_timeout(COUNTED).unwrap_or(0);
+            self.side.spawn(async move { said.send(spool.waiting(&name).await.ok()) });
+            let waiting = counted.recv_timeout(COUNTED).ok().flatten();
+            // A spool that does not answer says nothing of how many there are.
+            let waiting = waiting.map_or_else(|| "all".to_owned(), |events| events.to_string());
             tracing::warn!(destination, waiting, "no destination any more; events that wait for it stay in the spool");
             done.notes
                 .push(format!("`{destination}` is no destination any more; {waiting} events wait for it and stay in the spool"));

@@ -98,9 +98,15 @@ pub(super) fn build(
         },
         body_limit: 64 * 1024,
     };
-    let graph = GraphDoor {
+    let graph = graph(&collector);
+    let (redirect, shop) = (Door::Redirect(shop.clone()), Door::Shop(shop));
+    Rooms { redirect, shop, graph: Door::Graph(graph), bypass, directory, collector }
+}
+
+fn graph(collector: &Arc<Collector>) -> GraphDoor {
+    GraphDoor {
         graph: {
-            let collector = Arc::clone(&collector);
+            let collector = Arc::clone(collector);
             Arc::new(move |head, body| {
                 let collector = Arc::clone(&collector);
                 Box::pin(async move { collector.graph(&head, body).await })
@@ -110,9 +116,7 @@ pub(super) fn build(
         slow: collect::head_stalled(),
         refused: Arc::new(collect::malformed),
         body_limit: 4 * 1024 * 1024,
-    };
-    let (redirect, shop) = (Door::Redirect(shop.clone()), Door::Shop(shop));
-    Rooms { redirect, shop, graph: Door::Graph(graph), bypass, directory, collector }
+    }
 }
 
 fn collect_settings(config: &Config) -> collect::Settings {

@@ -33,6 +33,7 @@ pub(super) struct Parts {
     pub(super) reloader: Arc<Reloader>,
     pub(super) serving: Arc<AtomicBool>,
     pub(super) stop: watch::Sender<bool>,
+    pub(super) admin_stop: watch::Sender<bool>,
     pub(super) errands: Vec<JoinHandle<()>>,
     pub(super) standing: Arc<Standing>,
     pub(super) engines: Engines,
@@ -50,6 +51,7 @@ pub struct Running {
     reloader: Arc<Reloader>,
     serving: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
+    admin_stop: watch::Sender<bool>,
     doors: Vec<server::Running>,
     upgrade: Option<Arc<Upgrade>>,
     heir: Option<Heir>,
@@ -110,7 +112,7 @@ async fn handed_over(upgrade: Arc<Upgrade>) -> bool {
 
 impl Running {
     pub(super) fn new(opened: Opened, parts: Parts) -> Self {
-        let Parts { reloader, serving, stop, errands, standing, engines, side, heir } = parts;
+        let Parts { reloader, serving, stop, admin_stop, errands, standing, engines, side, heir } = parts;
         let (standing_of, reloader_of) = (Arc::clone(&standing), Arc::clone(&reloader));
         let upgrade = Upgrade::new(standing_of, reloader_of, Arc::clone(&opened.admin), side.handle().clone());
         let upgrade = upgrade.inspect_err(|error| tracing::warn!(%error, "the program's own file is not known")).ok();
@@ -124,6 +126,7 @@ impl Running {
             reloader,
             serving,
             stop,
+            admin_stop,
             doors: [shop, graph].into_iter().chain(redirect).collect(),
             upgrade: upgrade.map(Arc::new),
             heir,
@@ -186,6 +189,8 @@ impl Running {
             tracing::info!("stopping");
             self.serving.store(false, Ordering::Relaxed);
             let wait = if told == Told::Succeeded {
+                // Whoever asks how things stand is to ask the new process.
+                let _ = self.admin_stop.send(true);
                 // Kept connections end after an answer that says so, instead of in the face of a request on its way.
                 self.standing.shared.pressure.set(Press::Parting);
                 LEAVING
@@ -206,6 +211,7 @@ impl Running {
     fn halt(&mut self) {
         self.serving.store(false, Ordering::Relaxed);
         let _ = self.stop.send(true);
+        let _ = self.admin_stop.send(true);
         // It holds the admin listener's socket.
         self.upgrade = None;
         for door in self.doors.drain(..) {

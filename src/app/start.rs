@@ -80,6 +80,7 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
     let metrics = Metrics::default();
     let shared = Shared { pressure: Pressure::default(), log: access_log(config, &metrics, &clock)? };
     let (halt, ending) = watch::channel(false);
+    let (admin_stop, admin_ending) = watch::channel(false);
     let rooms = rooms::build(config, &engines, &metrics, &clock, None);
     let opened = Opened::open(config, &engines, &rooms, &metrics, &shared, &ending, sockets)?;
     let couriers = Couriers::new(side.handle().clone(), metrics.clone(), clock.clone());
@@ -115,14 +116,14 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
     let shown = [metrics.memory_bytes.clone(), metrics.memory_pressure.clone()];
     let certificates = fetching(config, &engines, &reloader, &metrics, &clock);
     let mut errands = vec![
-        side.spawn(serve_admin(listener, admin, ending.clone())),
+        side.spawn(serve_admin(listener, admin, admin_ending)),
         side.spawn(sweep(Arc::clone(&standing), metrics, clock, ending.clone())),
         side.spawn(Arc::clone(&reloader).watch(read_at, ending.clone())),
         side.spawn(memory::watch(standing.memory(), shared.pressure, shown, ending.clone())),
         side.spawn(pulse::watch(Arc::clone(&standing), turns, ending.clone())),
     ];
     errands.extend(certificates.map(|errand| side.spawn(errand.run(ending))));
-    Ok(Running::new(opened, Parts { reloader, serving, stop: halt, errands, standing, engines, side, heir }))
+    Ok(Running::new(opened, Parts { reloader, serving, stop: halt, admin_stop, errands, standing, engines, side, heir }))
 }
 
 /// The access log, where one is wanted.

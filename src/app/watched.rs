@@ -24,8 +24,6 @@ use crate::clock::UnixMillis;
 
 /// Editors write a file in several steps; a change counts once they have been still this long.
 const STILL: Duration = Duration::from_millis(300);
-/// File times are as coarse as the kernel's tick, and so may lie so far before the clock's.
-const TICK: Duration = Duration::from_millis(20);
 
 /// Watches the folders of files and tells when one of the files changes.
 pub(super) struct Watcher {
@@ -85,7 +83,7 @@ impl Files {
 
     /// Whether one of them was written since.
     pub(super) fn have_changed_since(&self, moment: UnixMillis) -> bool {
-        let moment = SystemTime::UNIX_EPOCH + Duration::from_millis(moment.minus(TICK).0);
+        let moment = SystemTime::UNIX_EPOCH + Duration::from_millis(moment.0);
         let is_newer = |path: &Path| {
             let written = std::fs::metadata(path).and_then(|file| file.modified());
             written.is_ok_and(|written| written > moment)

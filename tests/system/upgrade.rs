@@ -121,6 +121,8 @@ fn three_processes_follow_each_other_under_load_and_no_request_fails() {
         assert_eq!(line.report(&format!("after-{round}")), 200);
         if round == 0 {
             assert_eq!(line.process.ended().code(), Some(0));
+            let ready = Visitor::connect(line.process.admin).ask("GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n");
+            assert_eq!(ready.status, 200, "{}", ready.text());
         }
     }
     over.store(true, Ordering::SeqCst);

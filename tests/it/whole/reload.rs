@@ -18,6 +18,7 @@ use crate::harness::visitor::Answer;
 use crate::harness::visitor::Visitor;
 use crate::whole;
 use crate::whole::process::Process;
+use crate::whole::seen;
 
 const NOBODY: &str = "http://127.0.0.1:9";
 
@@ -149,6 +150,28 @@ fn each_key_that_may_change_holds_for_the_next_request_of_a_kept_connection() {
     assert_eq!(kept.get("/").status, 302);
     changing.taken(&changing.text);
     assert_eq!(Visitor::connect(changing.process.shop).get("/").status, 302);
+}
+
+#[test]
+fn consent_and_mode_change_for_the_next_page() {
+    let changing = Changing::of(Site::answers(whole::html_answer()), "");
+    let mut kept = Visitor::connect(changing.process.shop);
+    let page = format!("GET /mug HTTP/1.1\r\nhost: shop.example\r\n{}\r\n", seen::chrome());
+    assert!(seen::cookies(&kept.ask(&page)).contains(&"_fbp"));
+    changing.taken(&format!("{}consent: required\n", changing.text));
+    assert_eq!(seen::cookies(&kept.ask(&page)), [""; 0]);
+    changing.taken(&changing.text.replace("mode: warn", "mode: observe"));
+    assert!(seen::cookies(&kept.ask(&page)).contains(&"_fbp"));
+    let modes = || {
+        let text = std::fs::read_to_string(changing.folder.path().join("state/records.jsonl")).unwrap();
+        let whole = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        whole.map(|page| page["mode"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    // Records are written behind.
+    while modes().len() < 3 {
+        std::thread::yield_now();
+    }
+    assert_eq!(modes(), ["warn", "warn", "observe"]);
 }
 
 #[test]
