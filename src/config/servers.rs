@@ -63,6 +63,17 @@ fn mapped(node: &Node, faults: &Faults) -> Option<Group> {
         rest: time(&section, "rest").unwrap_or(usual.rest),
         servers: usual.servers,
     };
+    if group.health.is_some()
+        && let Some(server) = group.servers.iter().find(|server| server.origin.is_h2c())
+        && let Some(node) = section.node("health")
+    {
+        let hint = "leave it out: a server that fails requests rests all the same".to_owned();
+        faults.at(
+            node,
+            format!("`health` asks by HTTP/1.1, which `h2c://{}` does not speak", server.origin.authority()),
+            Some(hint),
+        );
+    }
     section.finish();
     (!group.servers.is_empty()).then_some(group)
 }
@@ -220,6 +231,10 @@ mod tests {
             (
                 "upstream: { servers: [http://a:1], queue: { length: 9 } }\n",
                 "c:1:43: `queue` is for nobody: there is a server without a limit\nhint: say how many `connections` each server may have",
+            ),
+            (
+                "upstream: { servers: [h2c://a:1], health: { path: / } }\n",
+                "c:1:43: `health` asks by HTTP/1.1, which `h2c://a:1` does not speak\nhint: leave it out: a server that fails requests rests all the same",
             ),
             (
                 "upstream: { servers: [http://a:1], connectons: 9 }\n",
