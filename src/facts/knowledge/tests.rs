@@ -28,6 +28,22 @@ fn with_files(files: &[(&str, &[u8])]) -> Result<Knowledge, Vec<Fault>> {
 }
 
 #[test]
+fn carriers_are_many_each_with_its_name_once_and_nobody_elses() {
+    let numbers = |path: &str| parse_numbers(path, &shipped(path).unwrap().bytes().unwrap()).unwrap();
+    let carriers = numbers("carriers/asn.txt");
+    assert!(carriers.len() >= 150 && carriers.is_sorted_by(|one, next| one < next), "{}", carriers.len());
+    let text = shipped("carriers/asn.txt").unwrap().bytes().unwrap();
+    let rows = std::str::from_utf8(&text).unwrap().lines().filter(|line| !line.starts_with('#'));
+    assert!(rows.clone().all(|row| row.split_once(" # ").is_some_and(|(_, name)| name.len() > 2)));
+    assert_eq!(rows.count(), carriers.len());
+    for path in ["vpn/asn.txt", "datacenter/asn.txt"] {
+        let others = numbers(path);
+        let both: Vec<_> = carriers.iter().filter(|number| others.contains(number)).collect();
+        assert!(both.is_empty(), "{path}: {both:?}");
+    }
+}
+
+#[test]
 fn addresses_have_the_kind_of_their_list() {
     for (path, kind) in [
         ("private-relay/ipv4.txt", NetworkKind::PrivateRelay),
