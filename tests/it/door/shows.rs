@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::door::Authority;
 use crate::door::certificates::place;
 use crate::door::shake;
+use crate::harness::frames;
 use crate::harness::site::Site;
 use crate::harness::visitor::Visitor;
 use crate::shown;
@@ -178,4 +179,39 @@ fn behind_a_trusted_proxy_only_what_it_vouches_for_is_known() {
             assert_eq!((&records[0]["ja4"], &records[0]["http"]), (&expected, &Value::Null));
         }
     }
+}
+
+#[test]
+fn over_http_2_rules_see_the_names_in_the_order_in_which_they_were_sent() {
+    let names = "\"sec-ch-ua,user-agent,accept,sec-fetch-mode,sec-fetch-dest,cookie,priority\"";
+    let opened = Opened::direct(Some(&rules(&[
+        ("http.names", names),
+        ("http.version", "h2"),
+        ("http.name_case", "{ any_of: [lower, title, mixed] }"),
+        ("tls.alpn", "h2"),
+        ("h2.order", "\"m,p,a,s\""),
+        ("h2.weight", "42"),
+    ])));
+    let fields = [
+        (":method", "GET"),
+        (":path", "/"),
+        (":authority", "shop.example"),
+        (":scheme", "https"),
+        ("sec-ch-ua", "x"),
+        ("user-agent", "x"),
+        ("accept", "text/html"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+        ("cookie", "a=1"),
+        ("cookie", "b=2"),
+        ("priority", "u=0, i"),
+    ];
+    let weighed = [&[0, 0, 0, 0, 41][..], &frames::block(&fields)].concat();
+    let flags = frames::flag::END_STREAM | frames::flag::END_HEADERS | frames::flag::PRIORITY;
+    let said = [frames::PREFACE.to_vec(), frames::settings(&[]), frames::frame(HEADERS, flags, 1, &weighed)].concat();
+    let mut stream = shake(opened.process.shop, &opened.authority.client(&["h2"]), "shop.example").unwrap();
+    stream.write_all(&said).unwrap();
+    answered(&mut stream);
+    let records = opened.records();
+    assert_eq!(reasons(&records[0]), ["n0", "n1", "n3", "n4", "n5"], "{}", records[0]);
 }
