@@ -162,12 +162,12 @@ fn text(block: &mut &[u8]) -> Vec<u8> {
 
 /// Takes bits until they are the code of a byte; what is left at the end is padding.
 fn decoded(coded: &[u8]) -> Vec<u8> {
-    let codes = codes();
+    let table = codes();
     let (mut bits, mut taken, mut text) = (0_u32, 0_u8, Vec::new());
     for bit in coded.iter().flat_map(|byte| (0..8).rev().map(move |place| u32::from(byte >> place & 1))) {
         (bits, taken) = (bits << 1 | bit, taken + 1);
-        if let Ok(place) = codes.binary_search_by_key(&(taken, bits), |(length, code, _)| (*length, *code)) {
-            text.push(codes[place].2);
+        if let Ok(place) = table.binary_search_by_key(&(taken, bits), |(length, code, _)| (*length, *code)) {
+            text.push(table[place].2);
             (bits, taken) = (0, 0);
         }
     }

@@ -74,10 +74,10 @@ fn the_configured_field_names_the_client_and_the_site_hears_of_no_other() {
         assert_eq!(came[0].field("x-forwarded-for"), Some("203.0.113.9, 127.0.0.1"), "{field}: {}", came[0].head);
         assert!(!came[0].head.contains("6.6.6.7"), "{field}: {}", came[0].head);
     }
-    tally.is_as_counted();
+    tally.holds();
 }
 
-/// Behind the preamble comes TLS, and HTTP/2 in it.
+/// Behind the preamble, which comes byte by byte, comes TLS, and HTTP/2 in it.
 fn behind(keeper: &Keeper, preamble: &[u8]) -> Twin {
     let shop = secure(
         keeper,
@@ -85,7 +85,9 @@ fn behind(keeper: &Keeper, preamble: &[u8]) -> Twin {
         |proxy| proxy.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()],
     );
     let mut tcp = door::tcp(shop.front.address);
-    tcp.write_all(preamble).unwrap();
+    for byte in preamble {
+        tcp.write_all(&[*byte]).unwrap();
+    }
     let session = ClientConnection::new(shop.h2(), "shop.example".try_into().unwrap()).unwrap();
     Twin::on(shop, StreamOwned::new(session, tcp))
 }
@@ -132,7 +134,7 @@ fn a_balancer_says_whose_connection_it_is() {
             assert_eq!((came.field("x-forwarded-for"), came.field("x-real-ip")), (Some(client), Some(client)), "{name}");
         }
     }
-    tally.is_as_counted();
+    tally.holds();
 }
 
 #[test]

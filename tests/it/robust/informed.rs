@@ -40,7 +40,7 @@ fn who_waits_for_100_gets_it_when_the_body_is_wanted_and_the_site_never_hears_of
             assert_eq!((&came[0].body[..], came[0].field("expect"), came.len()), (&b"abc"[..], None, 2), "{name}");
         }
     }
-    tally.is_as_counted();
+    tally.holds();
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn another_expectation_is_not_met() {
         assert_eq!((got.whole(), keeper.came().len()), ((417, true), 0), "{value}");
         assert!(twin.is_in_step(&got, "/next"), "{value}");
     }
-    tally.is_as_counted();
+    tally.holds();
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn answers_ahead_of_the_answer_are_consumed() {
         }
         assert_eq!(twin.shop.site.connections(), 1, "{name}");
     }
-    tally.is_as_counted();
+    tally.holds();
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn an_upgrade_that_was_not_asked_for_is_no_answer() {
         };
         assert_eq!(Twin::before(Site::answers(said)).tell(&form).whole(), (502, true), "{name}");
     }
-    tally.is_as_counted();
+    tally.holds();
 }
 
 #[test]

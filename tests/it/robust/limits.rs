@@ -22,9 +22,8 @@ use crate::robust::wait_for;
 
 /// Whether it was refused over HTTP/2, where the library lets go of a visitor whose head has no end.
 fn is_refused(form: &Form, got: &Got, status: u16) -> bool {
-    got.is_refused(status)
-        || (form.is_endless() && got.end == End::Goaway(Reason::ENHANCE_YOUR_CALM))
-        || (form.is_endless() && got.is_refused(431))
+    let calm = got.end == End::Goaway(Reason::ENHANCE_YOUR_CALM);
+    got.is_refused(status) || (form.is_endless() && (calm || got.is_refused(431)))
 }
 
 fn fields(count: usize) -> String {
@@ -72,7 +71,7 @@ fn what_is_too_much_is_refused_by_its_own_name() {
         assert_eq!(keeper.came().len(), 0, "{name}");
         assert!(twin.is_in_step(&got, "/next"), "{name}");
     }
-    tally.is_as_counted();
+    tally.holds();
 }
 
 #[test]
@@ -92,7 +91,7 @@ fn what_is_just_within_the_limits_passes() {
         let got = Twin::of(&keeper).tell(&form);
         assert_eq!((got.whole(), keeper.came().len()), ((200, true), 1), "{name} over HTTP/2");
     }
-    tally.is_as_counted();
+    tally.holds();
 }
 
 #[test]
@@ -111,11 +110,12 @@ fn chunks_and_trailers_have_their_limits_and_counts() {
         assert_eq!((said.statuses, said.closed), (vec![status], true), "{name}");
         wait_for(&front, &format!("clicksieve_proxy_errors_total{{kind=\"{name}\"}} 1"));
         let Some(form) = tally.row(twin::form(sent.as_bytes())) else { continue };
-        let mut twin = Twin::before(Site::start(|talk, _| drop(talk.rest())));
-        let got = twin.tell(&form);
-        assert!(is_refused(&form, &got, status), "{name} over HTTP/2: {got:?}");
+        let keeper = Keeper::start();
+        let got = Twin::of(&keeper).tell(&form);
+        // There the library keeps 64 KiB of fields and drops what is beyond; of what nobody announced nothing crosses.
+        assert_eq!((got.whole(), &keeper.came()[0].body[..]), ((200, true), &b""[..]), "{name} over HTTP/2");
     }
-    tally.is_as_counted();
+    tally.holds();
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn an_event_that_is_too_large_is_refused_before_it_is_read() {
         let form = tally.row(twin::form(sent.as_bytes())).unwrap();
         assert_eq!(Twin::before(Site::answers("")).tell(&form).whole(), (413, true), "{name} over HTTP/2");
     }
-    tally.is_as_counted();
+    tally.holds();
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn who_is_too_slow_is_told_so() {
         wait_for(&twin.shop.front, "clicksieve_proxy_errors_total{kind=\"body_stalled\"} 1");
         assert_eq!(twin.get("/_cs/other").whole(), (404, true), "{name} over HTTP/2");
     }
-    tally.is_as_counted();
+    tally.holds();
 }
 
 #[test]

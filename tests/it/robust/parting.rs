@@ -75,7 +75,7 @@ fn who_is_refused_with_megabytes_on_the_way_gets_the_answer() {
         assert_eq!(keeper.came().len(), 0, "{name} over HTTP/2");
         assert!(twin.is_in_step(&got, "/next"), "{name} over HTTP/2");
     }
-    tally.is_as_counted();
+    tally.holds();
 }
 
 #[test]

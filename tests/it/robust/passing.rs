@@ -38,7 +38,7 @@ fn passes(table: &'static str, cases: &[(&str, &str, &str)]) {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    tally.is_as_counted();
+    tally.holds();
 }
 
 #[test]

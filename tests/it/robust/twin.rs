@@ -33,6 +33,10 @@ pub(super) enum Only {
     /// Its target is absolute: scheme and authority have fields of their own. `h2_heads::pseudo_fields_that_are_none_are_refused`
     /// has them wrong in every way.
     Absolute,
+    /// Its target has a fragment, which the library cuts off. `h2_heads::sound_requests_reach_the_site_in_its_own_words` has it.
+    Fragment,
+    /// So many small frames are a flood to the library. `h2_bodies::whole_bodies_reach_the_site_whole` has 2,000 of them.
+    Flood,
 }
 
 type Field = (Vec<u8>, Vec<u8>);
@@ -67,6 +71,9 @@ pub(super) fn form(sent: &[u8]) -> Result<Form, Only> {
     }
     if target.windows(3).any(|three| three == b"://") && !target.starts_with(b"/") {
         return Err(Only::Absolute);
+    }
+    if target.contains(&b'#') {
+        return Err(Only::Fragment);
     }
     let fields = lines.map(read).collect::<Result<Vec<Field>, Only>>()?;
     let values = |name: &[u8]| -> Vec<Vec<u8>> {
@@ -151,7 +158,7 @@ fn chunks(mut form: Form, mut body: &[u8]) -> Result<Form, Only> {
                 }
             }
             form.pieces.extend(form.pieces.is_empty().then(Vec::new));
-            return Ok(form);
+            return if form.pieces.len() > 2_000 { Err(Only::Flood) } else { Ok(form) };
         }
         let Some((piece, rest)) = rest.split_at_checked(size) else { return Err(Only::Chunks) };
         form.pieces.push(piece.to_vec());
@@ -386,21 +393,23 @@ fn begin(stream: &mut impl std::io::Write) {
     stream.write_all(&hello).unwrap();
 }
 
-/// The rows of each table, and how many of them have a form and were said over HTTP/2.
+/// The rows of each table, and how many of them have a form and were said over HTTP/2. Tables that are about nothing but what
+/// [`Only`] names (chunks, `Connection`, versions, what comes before the protocol) have none and are not counted here; cases
+/// outside of tables are said both ways where they stand.
 const COUNTED: &[(&str, usize, usize)] = &[
     ("address: fields", 6, 6),
     ("address: balancers", 4, 4),
-    ("fields: of requests", 30, 0),
+    ("fields: of requests", 30, 19),
     ("fields: wishes for trailers", 3, 1),
     ("fields: of answers", 9, 9),
     ("fields: HEAD", 3, 3),
-    ("frames: bodies", 17, 0),
+    ("frames: bodies", 17, 11),
     ("frames: cut", 6, 2),
     ("informed: expectations", 4, 4),
     ("informed: other expectations", 4, 4),
     ("informed: ahead", 6, 6),
     ("informed: upgrades", 4, 1),
-    ("limits: too much", 21, 0),
+    ("limits: too much", 21, 16),
     ("limits: within", 5, 5),
     ("limits: trailers", 4, 2),
     ("limits: events", 2, 2),
@@ -412,10 +421,10 @@ const COUNTED: &[(&str, usize, usize)] = &[
     ("origin: surplus", 3, 3),
     ("origin: framing", 36, 12),
     ("origin: kept connections", 6, 6),
-    ("parting: refused", 13, 0),
+    ("parting: refused", 13, 4),
     ("passing: request lines", 24, 17),
-    ("passing: heads", 19, 0),
-    ("refused: request lines", 29, 13),
+    ("passing: heads", 19, 11),
+    ("refused: request lines", 29, 11),
     ("refused: versions", 4, 0),
     ("refused: fields", 21, 13),
     ("refused: hosts", 16, 14),
@@ -453,8 +462,14 @@ impl Tally {
     }
 
     /// Fails where rows or forms are other than they were counted.
-    pub(super) fn is_as_counted(self) {
+    pub(super) fn holds(self) {
         let counted = COUNTED.iter().find(|(table, ..)| *table == self.table);
         assert_eq!(counted, Some(&(self.table, self.rows, self.forms)));
     }
+}
+
+#[test]
+fn most_rows_of_the_tables_are_said_over_http2_too() {
+    let (rows, forms) = COUNTED.iter().fold((0, 0), |(rows, forms), (_, more, said)| (rows + more, forms + said));
+    assert!(rows >= 431 && forms >= 292, "{rows} rows, {forms} with a form");
 }
