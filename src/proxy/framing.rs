@@ -52,6 +52,10 @@ fn check_http2(head: &mut Parts) -> Result<(), Kind> {
     if CONNECTION.iter().any(|name| head.headers.contains_key(name)) {
         return Err(Kind::BadRequest);
     }
+    // A path begins with a slash (RFC 9113 section 8.3.1); what lacks it would be given one on its way.
+    if head.uri.path_and_query().is_some_and(|target| target.as_str().starts_with('?')) {
+        return Err(Kind::BadRequest);
+    }
     if let Some(authority) = head.uri.authority().map(http::uri::Authority::as_str) {
         match head.headers.get(header::HOST) {
             Some(host) if !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()) => return Err(Kind::BadRequest),
@@ -72,7 +76,12 @@ fn check_http2(head: &mut Parts) -> Result<(), Kind> {
 }
 
 fn check_body(headers: &mut HeaderMap) -> Result<(), Kind> {
-    let length = headers.get(header::CONTENT_LENGTH);
+    // Two lengths, be they the same, may be read as either by the next server (RFC 9112 section 6.3).
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    if lengths.next().is_some() {
+        return Err(Kind::BadRequest);
+    }
     if length.is_some_and(|value| value.is_empty() || !value.as_bytes().iter().all(u8::is_ascii_digit)) {
         return Err(Kind::BadRequest);
     }
@@ -203,6 +212,8 @@ mod tests {
             Err(Kind::BadRequest)
         );
         assert_eq!(checked("POST", "/", &[host, ("content-length", "+3")]), Err(Kind::BadRequest));
+        let lengths = [host, ("content-length", "3"), ("content-length", "03")];
+        assert_eq!(checked("POST", "/", &lengths), Err(Kind::BadRequest));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
+use http::StatusCode;
 use http::header;
 use http::header::STRICT_TRANSPORT_SECURITY;
 use http_body::Body;
@@ -298,11 +299,16 @@ fn protocol(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
 
 /// What closes a connection of HTTP/1.1 has no place in an answer (RFC 9113 section 8.2.2).
 fn strip_connection<B>(response: &mut Response<B>) {
+    let no_content = response.status() == StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     for name in [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE] {
         headers.remove(name);
     }
     headers.remove("keep-alive");
+    // hyper leaves it out of HTTP/1.1 by itself (RFC 9110 section 8.6: a 204 has no length).
+    if no_content {
+        headers.remove(header::CONTENT_LENGTH);
+    }
 }
 
 /// Counts what ended a connection where the visitor broke the rules; one that has just left did not.

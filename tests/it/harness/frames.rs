@@ -1,10 +1,12 @@
 //! Frames of HTTP/2 as bytes (RFC 9113 section 4.1), so that wrong ones can be said, too. Fields are written as literals
-//! (RFC 7541 section 6.2.2); of the other side's fields only the status is read.
+//! (RFC 7541 section 6.2.2).
 #![allow(dead_code, reason = "`tests/system` shares this folder")]
 
 use std::io::Read;
 
 use h2::Reason;
+
+use crate::harness::hpack;
 
 /// The first bytes of a client.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -119,44 +121,11 @@ impl Frame {
         Reason::from(u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap()))
     }
 
-    /// The status in a `HEADERS` of an answer: an entry of the static table, or its number behind that name.
+    /// The status in a `HEADERS` of an answer.
     pub fn status(&self) -> u16 {
-        let mut block = &self.payload[..];
-        // Changes of the table's size come first.
-        while block[0] & 0xe0 == 0x20 {
-            let long = block[0] & 0x1f == 0x1f;
-            block = &block[1..];
-            while long && block[0] & 0x80 != 0 {
-                block = &block[1..];
-            }
-            if long {
-                block = &block[1..];
-            }
-        }
-        if let indexed @ 0x88..=0x8e = block[0] {
-            return [200, 204, 206, 304, 400, 404, 500][usize::from(indexed - 0x88)];
-        }
-        let (coded, length) = (block[1] & 0x80 != 0, usize::from(block[1] & 0x7f));
-        let text = &block[2..2 + length];
-        let digits = if coded { digits(text) } else { String::from_utf8(text.to_vec()).unwrap() };
-        digits.parse().unwrap()
+        let fields = hpack::fields(&self.payload);
+        let (name, value) = fields.first().unwrap();
+        assert_eq!(name, ":status");
+        std::str::from_utf8(value).unwrap().parse().unwrap()
     }
-}
-
-/// Three digits in Huffman's code of RFC 7541 appendix B: 0 to 2 have five bits, the others six.
-fn digits(coded: &[u8]) -> String {
-    let bits = coded.iter().map(|byte| format!("{byte:08b}")).collect::<Vec<_>>().concat();
-    let (mut at, mut text) = (0, String::new());
-    while text.len() < 3 {
-        let short = u32::from_str_radix(&bits[at..at + 5], 2).unwrap();
-        if short <= 2 {
-            text.push(char::from_digit(short, 10).unwrap());
-            at += 5;
-        } else {
-            let long = u32::from_str_radix(&bits[at..at + 6], 2).unwrap();
-            text.push(char::from_digit(long - 0x19 + 3, 10).unwrap());
-            at += 6;
-        }
-    }
-    text
 }

@@ -4,6 +4,7 @@
 
 pub mod frames;
 pub mod front;
+pub mod hpack;
 pub mod site;
 pub mod visitor;
 

@@ -4,24 +4,47 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use clicksieve::proxy;
 use clicksieve::proxy::AddressField;
+use clicksieve::proxy::Origin;
+use clicksieve::server;
+use rustls::ClientConnection;
+use rustls::StreamOwned;
 
+use crate::door;
+use crate::door::Shop;
 use crate::harness::front::Front;
+use crate::harness::site::Site;
 use crate::harness::visitor::Visitor;
 use crate::robust::ALL;
 use crate::robust::Keeper;
 use crate::robust::ask_at;
+use crate::robust::twin;
+use crate::robust::twin::Tally;
+use crate::robust::twin::Twin;
 use crate::robust::wait_for;
 
+fn trusts(proxy: &mut proxy::Settings, field: &str) {
+    proxy.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    proxy.client_field = AddressField::of_name(field).unwrap();
+}
+
 fn trusting(keeper: &Keeper, field: &str) -> Front {
-    Front::with(keeper.site.address, |_, proxy| {
-        proxy.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
-        proxy.client_field = AddressField::of_name(field).unwrap();
+    Front::with(keeper.site.address, |_, proxy| trusts(proxy, field))
+}
+
+/// A shop over TLS in front of a keeper.
+fn secure(keeper: &Keeper, server: impl FnOnce(&mut server::Settings), proxy: impl FnOnce(&mut proxy::Settings)) -> Shop {
+    let port = keeper.site.address.port();
+    Shop::with_proxy(Site::answers(""), server, |settings| {
+        settings.upstream = Origin::local(port);
+        proxy(settings);
     })
 }
 
 #[test]
 fn the_configured_field_names_the_client_and_the_site_hears_of_no_other() {
+    let mut tally = Tally::of("address: fields");
     for (field, line) in [
         ("x-forwarded-for", "x-forwarded-for: 203.0.113.9"),
         ("forwarded", "forwarded: for=6.6.6.6, for=203.0.113.9;proto=https"),
@@ -42,7 +65,31 @@ fn the_configured_field_names_the_client_and_the_site_hears_of_no_other() {
         assert_eq!(came[0].field("x-real-ip"), Some("203.0.113.9"), "{field}: {}", came[0].head);
         assert_eq!(came[0].field("x-forwarded-for"), Some("203.0.113.9, 127.0.0.1"), "{field}: {}", came[0].head);
         assert!(!came[0].head.contains("6.6.6.7"), "{field}: {}", came[0].head);
+        let keeper = Keeper::start();
+        let form = tally.row(twin::form(sent.as_bytes())).unwrap();
+        let mut twin = Twin::over(secure(&keeper, |_| {}, |proxy| trusts(proxy, field)));
+        assert_eq!(twin.tell(&form).whole(), (200, true), "{field} over HTTP/2");
+        let came = keeper.came();
+        assert_eq!(came[0].field("x-real-ip"), Some("203.0.113.9"), "{field}: {}", came[0].head);
+        assert_eq!(came[0].field("x-forwarded-for"), Some("203.0.113.9, 127.0.0.1"), "{field}: {}", came[0].head);
+        assert!(!came[0].head.contains("6.6.6.7"), "{field}: {}", came[0].head);
     }
+    tally.holds();
+}
+
+/// Behind the preamble, which comes byte by byte, comes TLS, and HTTP/2 in it.
+fn behind(keeper: &Keeper, preamble: &[u8]) -> Twin {
+    let shop = secure(
+        keeper,
+        |server| server.proxy_protocol = true,
+        |proxy| proxy.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()],
+    );
+    let mut tcp = door::tcp(shop.front.address);
+    for byte in preamble {
+        tcp.write_all(&[*byte]).unwrap();
+    }
+    let session = ClientConnection::new(shop.h2(), "shop.example".try_into().unwrap()).unwrap();
+    Twin::on(shop, StreamOwned::new(session, tcp))
 }
 
 fn balanced(keeper: &Keeper, trusted: &str) -> Front {
@@ -58,6 +105,7 @@ const SECOND: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 #[test]
 fn a_balancer_says_whose_connection_it_is() {
+    let mut tally = Tally::of("address: balancers");
     for (name, preamble, client) in [
         ("version 1", b"PROXY TCP4 203.0.113.9 192.0.2.1 4711 80\r\n".to_vec(), "203.0.113.9"),
         ("version 1, IPv6", b"PROXY TCP6 2001:db8::9 2001:db8::1 4711 80\r\n".to_vec(), "2001:db8::9"),
@@ -76,7 +124,17 @@ fn a_balancer_says_whose_connection_it_is() {
             // The visitor is nobody's proxy: what it says of itself is not believed.
             assert_eq!((came.field("x-forwarded-for"), came.field("x-real-ip")), (Some(client), Some(client)), "{name}");
         }
+        tally.both();
+        let keeper = Keeper::start();
+        let mut twin = behind(&keeper, &preamble);
+        for _ in 0..2 {
+            assert_eq!(twin.ask(std::str::from_utf8(GET).unwrap()).whole(), (200, true), "{name} over HTTP/2");
+        }
+        for came in keeper.came() {
+            assert_eq!((came.field("x-forwarded-for"), came.field("x-real-ip")), (Some(client), Some(client)), "{name}");
+        }
     }
+    tally.holds();
 }
 
 #[test]
@@ -85,6 +143,9 @@ fn a_balancer_may_speak_for_itself() {
         let keeper = Keeper::start();
         let front = balanced(&keeper, "127.0.0.0/8");
         assert_eq!(ask_at(&front, &[&preamble[..], b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"].concat(), 1).statuses, [200]);
+        assert_eq!(keeper.came()[0].field("x-real-ip"), Some("127.0.0.1"));
+        let keeper = Keeper::start();
+        assert_eq!(behind(&keeper, &preamble).get("/").whole(), (200, true));
         assert_eq!(keeper.came()[0].field("x-real-ip"), Some("127.0.0.1"));
     }
 }

@@ -1,20 +1,38 @@
 //! Bodies of requests: whole at the site or not at all, framed anew, and the next request in step.
 
+use std::sync::mpsc::Receiver;
 use std::sync::mpsc::sync_channel;
 
 use crate::harness::PATIENCE;
 use crate::harness::front::Front;
 use crate::harness::site::Site;
 use crate::harness::visitor::Visitor;
+use crate::robust::Keeper;
 use crate::robust::ask;
+use crate::robust::twin;
+use crate::robust::twin::Form;
+use crate::robust::twin::Tally;
+use crate::robust::twin::Twin;
 
 const NEXT: &str = "GET /next HTTP/1.1\r\nhost: a\r\n\r\n";
+
+/// What is wrong over HTTP/2 with a body that should reach the site whole.
+fn not_whole_over_http2(form: &Form, body: &str) -> Option<String> {
+    let keeper = Keeper::start();
+    let mut twin = Twin::of(&keeper);
+    let got = twin.tell(form);
+    let came = keeper.came();
+    let zeros = came.iter().any(|came| came.field("content-length").is_some_and(|length| length.starts_with("00")));
+    (got.whole() != (200, true) || came.len() != 1 || came[0].body != body.as_bytes() || zeros || !twin.is_in_step(&got, "/next"))
+        .then(|| format!("{got:?}, {:.200}", format!("{came:?}")))
+}
 
 #[test]
 fn bodies_reach_the_site_whole_and_the_next_request_is_in_step() {
     let small: String = (0..20_000).map(|_| "1\r\nx\r\n").collect::<String>() + "0\r\n\r\n";
     let chunked = "transfer-encoding: chunked\r\n\r\n";
     let mut wrong = Vec::new();
+    let mut tally = Tally::of("frames: bodies");
     for (name, sent, body) in [
         ("a length", "content-length: 3\r\n\r\nabc".to_owned(), "abc".to_owned()),
         ("a length with zeros before it", "content-length: 0003\r\n\r\nabc".to_owned(), "abc".to_owned()),
@@ -64,17 +82,39 @@ fn bodies_reach_the_site_whole_and_the_next_request_is_in_step() {
         {
             wrong.push(format!("{name}: a length with zeros"));
         }
+        if let Some(form) = tally.row(twin::form(format!("POST / HTTP/1.1\r\nhost: a\r\n{sent}").as_bytes())) {
+            wrong.extend(not_whole_over_http2(&form, &body).map(|got| format!("{name} over HTTP/2: {got}")));
+        }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    tally.holds();
 }
 
-/// Sends a request and lets go; gives what the site got behind its head, once that connection has ended.
-fn cut(sent: &str) -> Vec<u8> {
+/// A site that reports what comes behind a head, once that connection has ended.
+fn listens() -> (Site, Receiver<Vec<u8>>) {
     let (report, rest) = sync_channel(1);
     let site = Site::start(move |talk, _| {
         talk.head();
         report.send(talk.rest()).unwrap();
     });
+    (site, rest)
+}
+
+/// The same over HTTP/2.
+fn cut_over_http2(form: &Form) -> Vec<u8> {
+    let (site, rest) = listens();
+    let mut twin = Twin::before(site);
+    twin.say(form);
+    while twin.shop.site.heads().is_empty() {
+        std::thread::yield_now();
+    }
+    let _shop = twin.leave();
+    rest.recv_timeout(PATIENCE).unwrap()
+}
+
+/// Sends a request and lets go; gives what the site got behind its head.
+fn cut(sent: &str) -> Vec<u8> {
+    let (site, rest) = listens();
     let front = Front::of(site.address);
     let mut visitor = Visitor::connect(front.address);
     visitor.say(sent);
@@ -87,6 +127,7 @@ fn cut(sent: &str) -> Vec<u8> {
 
 #[test]
 fn a_body_that_did_not_end_never_looks_whole_to_the_site() {
+    let mut tally = Tally::of("frames: cut");
     for (name, body) in [
         ("half a length", "content-length: 10\r\n\r\nhalf"),
         ("no last chunk", "transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n"),
@@ -97,7 +138,11 @@ fn a_body_that_did_not_end_never_looks_whole_to_the_site() {
     ] {
         let rest = cut(&format!("POST / HTTP/1.1\r\nhost: a\r\n{body}"));
         assert!(!rest.ends_with(b"0\r\n\r\n") && rest.len() < 10, "{name}: {rest:?}");
+        let Some(form) = tally.row(twin::form(format!("POST / HTTP/1.1\r\nhost: a\r\n{body}").as_bytes())) else { continue };
+        let rest = cut_over_http2(&form);
+        assert!(!rest.ends_with(b"0\r\n\r\n") && rest.len() < 10, "{name} over HTTP/2: {rest:?}");
     }
+    tally.holds();
 }
 
 #[test]

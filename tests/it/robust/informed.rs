@@ -6,12 +6,16 @@ use crate::harness::visitor::Visitor;
 use crate::robust::ALL;
 use crate::robust::Keeper;
 use crate::robust::ask;
+use crate::robust::twin;
+use crate::robust::twin::Tally;
+use crate::robust::twin::Twin;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const NEXT: &str = "GET /next HTTP/1.1\r\nhost: a\r\n\r\n";
 
 #[test]
 fn who_waits_for_100_gets_it_when_the_body_is_wanted_and_the_site_never_hears_of_it() {
+    let mut tally = Tally::of("informed: expectations");
     for (name, framing, body) in
         [("a length", "content-length: 3", "abc"), ("chunks", "transfer-encoding: chunked", "3\r\nabc\r\n0\r\n\r\n")]
     {
@@ -26,8 +30,17 @@ fn who_waits_for_100_gets_it_when_the_body_is_wanted_and_the_site_never_hears_of
             assert_eq!(visitor.get("/next").text(), "/next", "{name}");
             let came = keeper.came();
             assert_eq!((&came[0].body[..], came[0].field("expect"), came.len()), (&b"abc"[..], None, 2), "{name}");
+            // Over HTTP/2 hyper has no way to say 100; clients do not wait for it without an end (RFC 9110 section 10.1.1).
+            let sent = format!("POST / HTTP/1.1\r\nhost: a\r\n{framing}\r\nexpect: {expectation}\r\n\r\n{body}");
+            let form = tally.row(twin::form(sent.as_bytes())).unwrap();
+            let keeper = Keeper::start();
+            let mut twin = Twin::of(&keeper);
+            assert_eq!((twin.tell(&form).text(), twin.get("/next").text()), ("/", "/next"), "{name}");
+            let came = keeper.came();
+            assert_eq!((&came[0].body[..], came[0].field("expect"), came.len()), (&b"abc"[..], None, 2), "{name}");
         }
     }
+    tally.holds();
 }
 
 #[test]
@@ -40,11 +53,20 @@ fn who_does_not_wait_for_100_gets_one_answer() {
 
 #[test]
 fn another_expectation_is_not_met() {
+    let mut tally = Tally::of("informed: other expectations");
     for value in ["tea", "100-continue, tea", "", "100"] {
         let said =
             ask(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\nexpect: {value}\r\n\r\nabc{NEXT}").as_bytes(), ALL);
         assert_eq!((said.statuses, said.closed, said.came.len()), (vec![417], true, 0), "{value}");
+        let sent = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\nexpect: {value}\r\n\r\nabc");
+        let form = tally.row(twin::form(sent.as_bytes())).unwrap();
+        let keeper = Keeper::start();
+        let mut twin = Twin::of(&keeper);
+        let got = twin.tell(&form);
+        assert_eq!((got.whole(), keeper.came().len()), ((417, true), 0), "{value}");
+        assert!(twin.is_in_step(&got, "/next"), "{value}");
     }
+    tally.holds();
 }
 
 #[test]
@@ -62,10 +84,14 @@ fn a_refused_expectation_asks_for_no_body() {
     );
     assert_eq!(said.statuses, [404]);
     assert_eq!(site.connections(), 0);
+    let mut twin = Twin::before(site);
+    let got = twin.ask("GET /_cs/other HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n");
+    assert_eq!((got.whole(), got.ahead, twin.shop.site.connections()), ((404, true), 0, 0));
 }
 
 #[test]
 fn answers_ahead_of_the_answer_are_consumed() {
+    let mut tally = Tally::of("informed: ahead");
     for (name, ahead) in [
         ("100", "HTTP/1.1 100 Continue\r\n\r\n"),
         ("102", "HTTP/1.1 102 Processing\r\n\r\n"),
@@ -74,17 +100,28 @@ fn answers_ahead_of_the_answer_are_consumed() {
         ("three of them", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n"),
         ("one that names a length", "HTTP/1.1 103 Early Hints\r\ncontent-length: 5\r\n\r\n"),
     ] {
-        let site = Site::start(move |talk, _| {
-            while talk.head().is_some() {
-                talk.say(ahead);
-                talk.say(OK);
-            }
-        });
+        let hints = || {
+            Site::start(move |talk, _| {
+                while talk.head().is_some() {
+                    talk.say(ahead);
+                    talk.say(OK);
+                }
+            })
+        };
+        let site = hints();
         let front = Front::of(site.address);
         let mut visitor = Visitor::connect(front.address);
         assert_eq!((visitor.get("/").text(), visitor.get("/").text()), ("ok", "ok"), "{name}");
         assert_eq!(site.connections(), 1, "{name}");
+        tally.both();
+        let mut twin = Twin::before(hints());
+        for _ in 0..2 {
+            let got = twin.get("/");
+            assert_eq!((got.text(), got.ahead), ("ok", 0), "{name}");
+        }
+        assert_eq!(twin.shop.site.connections(), 1, "{name}");
     }
+    tally.holds();
 }
 
 #[test]
@@ -96,21 +133,29 @@ fn answers_ahead_of_the_answer_do_not_go_on_for_ever() {
     });
     let front = Front::of(site.address);
     assert_eq!(Visitor::connect(front.address).get("/").status, 502);
+    assert_eq!(Twin::before(site).get("/").whole(), (502, true));
 }
 
 #[test]
 fn an_upgrade_that_was_not_asked_for_is_no_answer() {
+    let mut tally = Tally::of("informed: upgrades");
     for (name, request, fields) in [
         ("unasked", "", "upgrade: websocket\r\nconnection: upgrade\r\n"),
         ("asked for HTTP/2", "connection: upgrade\r\nupgrade: h2c\r\n", "upgrade: h2c\r\nconnection: upgrade\r\n"),
         ("asked for another", "connection: upgrade\r\nupgrade: websocket\r\n", "upgrade: h2c\r\nconnection: upgrade\r\n"),
         ("asked, and nothing named", "connection: upgrade\r\nupgrade: websocket\r\n", ""),
     ] {
-        let site = Site::answers(format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n"));
+        let said = format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n");
+        let site = Site::answers(said.clone());
         let front = Front::of(site.address);
         let mut visitor = Visitor::connect(front.address);
         assert_eq!(visitor.ask(&format!("GET / HTTP/1.1\r\nhost: a\r\n{request}\r\n")).status, 502, "{name}");
+        let Some(form) = tally.row(twin::form(format!("GET / HTTP/1.1\r\nhost: a\r\n{request}\r\n").as_bytes())) else {
+            continue;
+        };
+        assert_eq!(Twin::before(Site::answers(said)).tell(&form).whole(), (502, true), "{name}");
     }
+    tally.holds();
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod origin;
 mod parting;
 mod passing;
 mod refused;
+mod twin;
 
 use std::sync::Arc;
 use std::sync::Mutex;

@@ -8,7 +8,14 @@ use std::net::TcpStream;
 use crate::harness::PATIENCE;
 use crate::harness::front::Front;
 use crate::harness::site::Site;
+use crate::harness::site::Talk;
 use crate::robust::Keeper;
+use crate::robust::twin;
+use crate::robust::twin::Tally;
+use crate::robust::twin::Twin;
+
+/// As much as may be on its way over HTTP/2 before a byte of the answer is read: less than a stream's window.
+const WINDOW: usize = 60_000;
 
 /// Writes everything before a byte is read, as simple programs do; gives all that came back.
 fn pour(front: &Front, name: &str, sent: &[u8]) -> String {
@@ -24,6 +31,7 @@ fn pour(front: &Front, name: &str, sent: &[u8]) -> String {
 
 #[test]
 fn who_is_refused_with_megabytes_on_the_way_gets_the_answer() {
+    let mut tally = Tally::of("parting: refused");
     let tail = "GET /tail HTTP/1.1\r\nhost: a\r\n\r\n".repeat(200_000);
     let body = "x".repeat(6 << 20);
     for (name, sent, status) in [
@@ -59,20 +67,34 @@ fn who_is_refused_with_megabytes_on_the_way_gets_the_answer() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{name}: {answer:.200}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{name}: {answer:.500}");
         assert!(keeper.came().iter().all(|request| !request.line().contains("tail")), "{name}");
+        let Some(form) = tally.row(twin::form(&sent.as_bytes()[..sent.len().min(WINDOW)])) else { continue };
+        let keeper = Keeper::start();
+        let mut twin = Twin::of(&keeper);
+        let got = twin.tell(&form);
+        assert!(got.is_refused(status), "{name} over HTTP/2: {got:?}");
+        assert_eq!(keeper.came().len(), 0, "{name} over HTTP/2");
+        assert!(twin.is_in_step(&got, "/next"), "{name} over HTTP/2");
     }
+    tally.holds();
 }
 
 #[test]
 fn a_sites_early_answer_arrives_while_the_body_is_still_sent() {
-    let site = Site::start(|talk, _| {
+    let early = |talk: &mut Talk, _| {
         talk.head();
         talk.say("HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno");
-    });
+    };
+    let site = Site::start(early);
     let front = Front::of(site.address);
     let body = "x".repeat(6 << 20);
     let answer =
         pour(&front, "early", format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes());
     assert!(answer.starts_with("HTTP/1.1 413 ") || answer.starts_with("HTTP/1.1 502 "), "{answer:.200}");
+    let mut twin = Twin::before(Site::start(early));
+    let sent = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{}", body.len(), &body[..WINDOW]);
+    let got = twin.ask(&sent);
+    assert!([(413, true), (502, true)].contains(&got.whole()), "{got:?}");
+    assert_eq!(twin.get("/_cs/other").whole(), (404, true));
 }
 
 #[test]

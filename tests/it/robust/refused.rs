@@ -2,13 +2,29 @@
 //! at the site, and what stands behind them is never read as a request.
 
 use crate::robust::ALL;
+use crate::robust::Keeper;
 use crate::robust::ask;
+use crate::robust::twin;
+use crate::robust::twin::Form;
+use crate::robust::twin::Tally;
+use crate::robust::twin::Twin;
 
 const SECOND: &str = "GET /second HTTP/1.1\r\nhost: a\r\n\r\n";
 
+/// The same over HTTP/2: this status or a stream or connection that ends as malformed, nothing at the site, and then in step.
+fn refused_too(form: &Form, status: u16) -> Option<String> {
+    let keeper = Keeper::start();
+    let mut twin = Twin::of(&keeper);
+    let got = twin.tell(form);
+    let came = keeper.came();
+    (!got.is_refused(status) || !came.is_empty() || !twin.is_in_step(&got, "/second"))
+        .then(|| format!("{got:?}, {came:?} at the site"))
+}
+
 /// Sends each with a second request behind it.
-fn refused(cases: &[(&str, &str)], status: u16) {
+fn refused(table: &'static str, cases: &[(&str, &str)], status: u16) {
     let mut wrong = Vec::new();
+    let mut tally = Tally::of(table);
     for (name, sent) in cases {
         let said = ask(format!("{sent}{SECOND}").as_bytes(), ALL);
         if (&said.statuses[..], said.closed, said.came.len()) != (&[status], true, 0) {
@@ -18,13 +34,18 @@ fn refused(cases: &[(&str, &str)], status: u16) {
         if !said.heads.iter().all(|head| head.contains("connection: close\r\n")) {
             wrong.push(format!("{name}: {:?}", said.heads));
         }
+        if let Some(form) = tally.row(twin::form(sent.as_bytes())) {
+            wrong.extend(refused_too(&form, status).map(|got| format!("{name} over HTTP/2: {got}")));
+        }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    tally.holds();
 }
 
 #[test]
 fn request_lines_that_are_none_are_refused() {
     refused(
+        "refused: request lines",
         &[
             ("no version", "GET /\r\nhost: a\r\n\r\n"),
             ("a version of the future", "GET / HTTP/1.2\r\nhost: a\r\n\r\n"),
@@ -63,6 +84,7 @@ fn request_lines_that_are_none_are_refused() {
 #[test]
 fn other_versions_are_refused_by_their_own_status() {
     refused(
+        "refused: versions",
         &[
             ("HTTP/2 by its line", "GET / HTTP/2.0\r\nhost: a\r\n\r\n"),
             ("HTTP/2's preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
@@ -76,6 +98,7 @@ fn other_versions_are_refused_by_their_own_status() {
 #[test]
 fn lines_and_fields_that_are_none_are_refused() {
     refused(
+        "refused: fields",
         &[
             ("LF alone", "GET / HTTP/1.1\nhost: a\n\n"),
             ("LF alone behind the request line", "GET / HTTP/1.1\nhost: a\r\n\r\n"),
@@ -106,6 +129,7 @@ fn lines_and_fields_that_are_none_are_refused() {
 #[test]
 fn hosts_that_are_none_are_refused() {
     refused(
+        "refused: hosts",
         &[
             ("none", "GET / HTTP/1.1\r\n\r\n"),
             ("two", "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n"),
@@ -174,21 +198,30 @@ fn lengths_and_codings_that_can_be_read_twice_are_refused() {
     .map(|(name, fields)| (name, format!("POST / HTTP/1.1\r\nhost: a\r\n{fields}\r\n0\r\n\r\n")))
     .collect();
     let cases: Vec<(&str, &str)> = cases.iter().map(|(name, sent)| (*name, sent.as_str())).collect();
-    refused(&cases, 400);
-    refused(&[("chunks in HTTP/1.0", "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")], 400);
+    refused("refused: framing", &cases, 400);
+    refused(
+        "refused: old chunks",
+        &[("chunks in HTTP/1.0", "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")],
+        400,
+    );
 }
 
 #[test]
 fn bytes_that_are_no_text_have_no_place_in_a_target() {
+    let mut tally = Tally::of("refused: bytes in a target");
     for target in [&b"/\xff"[..], b"/\xe9", b"/?\xc3", b"/\xc3\x28", b"/\xed\xa0\x80"] {
         let said = ask(&[b"GET ", target, b" HTTP/1.1\r\nhost: a\r\n\r\n", SECOND.as_bytes()].concat(), ALL);
         assert_eq!((said.statuses, said.closed, said.came.len()), (vec![400], true, 0), "{target:?}");
+        let form = tally.row(twin::form(&[b"GET ", target, b" HTTP/1.1\r\nhost: a\r\n\r\n"].concat()));
+        assert_eq!(refused_too(&form.unwrap(), 400), None, "{target:?}");
     }
+    tally.holds();
 }
 
 #[test]
 fn methods_that_have_no_place_before_a_shop_are_refused() {
     refused(
+        "refused: tunnels",
         &[
             ("a tunnel to anywhere", "CONNECT b:443 HTTP/1.1\r\nhost: b:443\r\n\r\n"),
             ("a tunnel to a path", "CONNECT / HTTP/1.1\r\nhost: b:443\r\n\r\n"),
@@ -197,6 +230,10 @@ fn methods_that_have_no_place_before_a_shop_are_refused() {
     );
     let said = ask(b"TRACE / HTTP/1.1\r\nhost: a\r\ncookie: secret\r\n\r\nGET /next HTTP/1.1\r\nhost: a\r\n\r\n", 2);
     assert_eq!((said.statuses, said.came.len()), (vec![405, 200], 1));
+    let mut tally = Tally::of("refused: TRACE");
+    let form = tally.row(twin::form(b"TRACE / HTTP/1.1\r\nhost: a\r\ncookie: secret\r\n\r\n"));
+    assert_eq!(refused_too(&form.unwrap(), 405), None);
+    tally.holds();
 }
 
 #[test]
