@@ -8,8 +8,9 @@
 //!
 //! ```text
 //! 4  house    main > cli > demo > app > config    exit code; commands; demo shop and mock Graph API; wiring; file -> settings
-//! 3  door     server                              accept, TLS, HTTP/2, limits, deadlines; which room answers
-//! 2  rooms    proxy                               one request: score, forward, inject, answer
+//! 3  door     server                              accept, TLS and its certificates, HTTP/2, limits, deadlines; what a
+//!                                                 connection shows; which room answers
+//! 2  rooms    proxy                               one request: score, choose a server, forward, inject, answer
 //!             collect                             one conversion event: check, join, decide, commit; the tag
 //!             delivery                            spool -> destination: batch, retry, park
 //!             admin                               API, metrics, health
@@ -18,7 +19,7 @@
 //!             visits                              visits by id, page, order and cookie; bounded, expiring
 //!             inject                              puts the event_id and the tag into HTML as it streams
 //!             spool                               the store of events: dedup marks, held, due and parked rows
-//!             ledger                              decision records: append, query, retain
+//!             ledger                              decision records: append, query, retain; the access log
 //! 0  words    event > verdict > fact > click      what one request says; all facts; score and reasons; conversion events
 //!             seal > clock                        sealed tokens and cookies; the time
 //!             telemetry, lists, yaml > fault              metric names; prefix tables and MMDB; faults with their place
