@@ -12,7 +12,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("engine_problem", "the OpenSSL of the machine that judges has no GOST engine"),
     ("sessionresumption_", "its check cannot read what OpenSSL 3 prints; that sessions are resumed is held by `tests/it/door`"),
     ("cert_", "the certificate is the test's own: signed by nobody known, revoked nowhere"),
-    ("cipher_order", "the client's order holds on purpose: all suites are AEAD with forward secrecy, and it knows its hardware"),
     ("BREACH", "pages may be compressed by the shop; what it mixes with a secret is the shop's affair"),
     ("security_headers", "the shop's affair"),
 ];
