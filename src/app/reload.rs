@@ -115,8 +115,9 @@ impl Reloader {
         let named = newer.as_ref().unwrap_or(config);
         match state::policy(named) {
             Ok(policy) => {
-                self.taken(done, "rules", policy.digest());
+                let digest = policy.digest().to_owned();
                 engines.policy.store(Arc::new(policy));
+                self.taken(done, "rules", &digest);
             }
             Err(faults) => self.refused(done, "rules", &faults),
         }
@@ -124,8 +125,8 @@ impl Reloader {
         if named.data.is_some() || config.data.is_some() {
             match Knowledge::load(&state::facts_settings(named)) {
                 Ok(knowledge) => {
-                    self.taken(done, "lists", "whole");
                     engines.sources.replace(knowledge);
+                    self.taken(done, "lists", "whole");
                 }
                 Err(faults) => self.refused(done, "lists", &faults),
             }
@@ -167,9 +168,10 @@ impl Reloader {
         let Some(tls) = self.standing.engines().tls else { return };
         match state::certificates(config, self.clock.now()) {
             Ok(Some(certificates)) => {
-                self.taken(done, "certificates", &format!("for {} names", certificates.names()));
+                let names = certificates.names();
                 tls.replace(certificates);
                 tls.tell_expiries(&self.metrics);
+                self.taken(done, "certificates", &format!("for {names} names"));
             }
             Ok(None) => {}
             Err(faults) => self.refused(done, "certificates", &faults),
@@ -209,6 +211,7 @@ impl Reloader {
         Files::new(named.map(absolute).collect(), config.data.as_ref().map(absolute))
     }
 
+    /// Says what is in force by now: who hears of it may rely on it.
     fn taken(&self, done: &mut Reloaded, what: &'static str, version: &str) {
         self.metrics.reloads.with(&[("what", what), ("outcome", "taken")]).inc();
         tracing::info!(what, version, "reloaded");
