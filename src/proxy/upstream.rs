@@ -1,5 +1,5 @@
 //! Connections to the shop: one pool per thread, and the exchange of one request over one of them. Where the shop speaks
-//! HTTP/2, [`Multiplex`] carries the request instead.
+//! HTTP/2, `Multiplex` carries the request instead.
 //!
 //! Nobody runs such a connection in a task of its own. Whoever waits for the answer's head polls it, then the answer's
 //! body does, so that head and body of an answer leave in few writes; an unused one is looked at when it is taken out.
