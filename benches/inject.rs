@@ -61,7 +61,7 @@ fn run(c: &mut Criterion, name: &str, kib: usize, coding: Coding, splice: bool) 
     let sent = if coding == Coding::Gzip { gzip(&plain) } else { plain.clone() };
     let pieces: Vec<Bytes> = sent.chunks(PIECE).map(Bytes::copy_from_slice).collect();
     let settings = Settings { splice, ..Settings::default() };
-    let injection = Injection { way: Way::Inline { nonce: None }, coding, beacon: true, charset: Charset::Head };
+    let injection = Injection { way: Way::Inline { nonce: None }, coding, beacon: true, worker: true, charset: Charset::Head };
     let token = "t".repeat(92);
     let mut group = c.benchmark_group(format!("inject/{name}"));
     group.throughput(Throughput::Bytes(plain.len() as u64));
@@ -69,8 +69,13 @@ fn run(c: &mut Criterion, name: &str, kib: usize, coding: Coding, splice: bool) 
         b.iter_batched(
             || StreamBody::new(stream::iter(pieces.clone().into_iter().map(|piece| Ok::<_, Infallible>(Frame::data(piece))))),
             |site| {
-                let data =
-                    PageData { page: Uuid::nil(), token: &token, pixel: PixelAction::Leave, consent: Consent::NotRequired };
+                let data = PageData {
+                    page: Uuid::nil(),
+                    token: &token,
+                    pixel: PixelAction::Leave,
+                    consent: Consent::NotRequired,
+                    worker: true,
+                };
                 let markup = snippet(&settings, &data, &injection.way);
                 let mut body = InjectBody::new(site, &injection, markup, &settings);
                 let mut len = 0;

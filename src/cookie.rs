@@ -24,9 +24,14 @@ const VISIT_SECONDS: u32 = 7 * 86_400;
 const REGISTRABLE: u8 = 1;
 
 /// The first value of a cookie; borrowed from the fields as sent.
-pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok()).find_map(|field| {
-        field.split(';').find_map(|pair| {
+pub fn find<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
+    all(headers, name).next()
+}
+
+/// All values of a cookie: a browser may have one for the host and one for the domain, or for several paths.
+pub fn all<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
+    headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok()).flat_map(move |field| {
+        field.split(';').filter_map(move |pair| {
             let (found, value) = pair.trim_start().split_once('=')?;
             (found == name).then(|| value.trim_end().trim_matches('"'))
         })

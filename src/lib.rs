@@ -14,6 +14,7 @@
 //!             collect                             one conversion event: check, join, decide, commit; the tag
 //!             delivery                            spool -> destination: batch, retry, park
 //!             admin                               API, metrics, health
+//!             refresh                             lists when due, checked, the last good copy; names behind addresses
 //! 1  engines  facts                               click -> facts: network (lists, MMDB), agent
 //!             rules                               rule files -> Policy; facts -> Verdict; event + verdict -> Decision
 //!             visits                              visits by id, page, order and cookie; bounded, expiring
@@ -24,6 +25,7 @@
 //!             seal > clock                        sealed tokens and cookies; the time
 //!             telemetry, lists, yaml > fault              metric names; prefix tables and MMDB; faults with their place
 //!             hosts                               which of several shops a host belongs to
+//!             near                                what threads remember for themselves: of which load, and where
 //! ```
 //!
 //! # One request
@@ -55,7 +57,9 @@ pub mod hosts;
 pub mod inject;
 pub mod ledger;
 pub mod lists;
+pub mod near;
 pub mod proxy;
+pub mod refresh;
 pub mod rules;
 pub mod seal;
 pub mod server;

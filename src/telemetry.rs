@@ -33,6 +33,11 @@ impl Counters {
     pub fn with(&self, labels: &[(&'static str, &str)]) -> Counter {
         self.0.get_or_create_owned(&labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect())
     }
+
+    /// Tells a count that is kept elsewhere.
+    pub fn tell(&self, labels: &[(&'static str, &str)], total: u64) {
+        self.with(labels).inner().store(total, Ordering::Relaxed);
+    }
 }
 
 /// A gauge by labels; hold the handle that [`Gauges::with`] gives.
@@ -96,6 +101,10 @@ metrics! {
         access_lines_dropped = "clicksieve_access_lines_dropped": "Lines of the access log that found no room, in their queue or on the disk";
         stripped_contact_data = "clicksieve_stripped_contact_data": "Contact-like parameters and keys removed from URLs and custom data";
         proofs = "clicksieve_proofs": "Pages whose script proved that it ran";
+        malformed_facts = "clicksieve_malformed_facts": "Values in reports of pages' scripts that could not be read";
+        replayed_proofs = "clicksieve_replayed_proofs": "Posts with a page token of another visitor";
+        traps = "clicksieve_traps": "Times that a link was followed that nobody sees";
+        unnamed_proxy_views = "clicksieve_unnamed_proxy_views": "Page views through a proxy of the own network that `trusted_proxies` does not name";
     }
     families {
         requests = "clicksieve_requests": "Requests answered, by status class";
@@ -110,10 +119,15 @@ metrics! {
         deliveries = "clicksieve_deliveries": "Events handed to a destination, by destination and outcome";
         handshakes = "clicksieve_tls_handshakes": "TLS handshakes on the shop's listener, by outcome (full, resumed, failed, plain HTTP, slow, proof for an authority, no certificate yet)";
         acme_orders = "clicksieve_acme_orders": "Certificates ordered from an authority, by outcome (issued, failed)";
+        click_actions = "clicksieve_click_actions": "What was done with page views, and with other requests that were kept from the shop, by action and mode";
+        challenges = "clicksieve_challenges": "Challenges, by kind and outcome (issued, passed, failed, gave up)";
         reloads = "clicksieve_reloads": "Reloads, by what was loaded and outcome";
+        list_refreshes = "clicksieve_list_refreshes": "Looks at the sources of lists, by list and outcome (taken, unchanged, refused, failed)";
+        cache_lookups = "clicksieve_cache_lookups": "What addresses and agents say, by cache (network, agent) and result: near (the thread's own table), shared (the process's), miss (found out anew)";
     }
     gauges {
         open_connections = "clicksieve_open_connections": "Connections open on the shop's listener";
+        held_clicks = "clicksieve_held_clicks": "Requests held in a tarpit";
         upstream_queue = "clicksieve_upstream_queue": "Requests that wait for a server of the shop to have room";
         visits = "clicksieve_visits": "Visits in memory";
         spool_due = "clicksieve_spool_due": "Events that wait for delivery";
@@ -124,9 +138,17 @@ metrics! {
         memory_bytes = "clicksieve_memory_bytes": "Memory in use as the overload guard sees it; 0 where it is off";
         memory_pressure = "clicksieve_memory_pressure": "The overload guard: 0 at rest, 1 closing connections after their answer, 2 turning new ones away";
         visits_unwritten = "clicksieve_visits_unwritten": "Changes of visits that the disk refused, since the start";
+        counter_bytes = "clicksieve_counter_bytes": "Memory of what rules count, at most";
+        counter_evictions = "clicksieve_counter_evictions": "Entries of counters that went for want of room, since the start";
+        provable_views = "clicksieve_provable_views": "Page views of the last fifteen minutes whose script had its time to prove that it ran";
+        proven_views = "clicksieve_proven_views": "Those of them that it proved";
+        proofs_collapsed = "clicksieve_proofs_collapsed": "1 while hardly any proofs come, so that visits are not held to them";
+        proofs_collapsed_since = "clicksieve_proofs_collapsed_since_seconds": "Since when that is so, in seconds since 1970; 0 while proofs come";
     }
     levels {
         upstream_up = "clicksieve_upstream_up": "Whether a server of the shop is given requests, by server";
+        list_entries = "clicksieve_list_entries": "Entries of each list in force";
+        list_as_of = "clicksieve_list_as_of_seconds": "When each list in force was last known to be current, in seconds since 1970; a shipped one's snapshot";
         certificate_expiry = "clicksieve_certificate_expiry_seconds": "When each certificate in force expires, in seconds since 1970, by its first name";
     }
 }

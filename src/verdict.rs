@@ -6,6 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+mod action;
+
+pub use action::Challenge;
+pub use action::ClickAction;
+pub use action::Rate;
+pub use action::Redirect;
+pub use action::Share;
+pub use action::Trial;
 
 /// Points from 0 (a person) to 100 (certainly not).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -154,29 +164,6 @@ pub struct Reason {
     pub category: Category,
 }
 
-/// What is done with a click.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum ClickAction {
-    /// Served as it is.
-    Allow,
-    /// Served; the upstream learns score and band.
-    #[default]
-    Tag,
-    /// Served; the page is asked for proof that a browser shows it.
-    Prove,
-}
-
-impl ClickAction {
-    /// The name used in rules and records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Tag => "tag",
-            Self::Prove => "prove",
-        }
-    }
-}
-
 /// What is done with the browser's Pixel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -212,13 +199,25 @@ pub struct Verdict {
     pub band: Band,
     /// The rules that spoke, heaviest first; the classify row first of all where one matched.
     pub reasons: Arc<[Reason]>,
-    /// What is done with the click.
+    /// The score if the rules that are only tried counted too.
+    pub shadow: Score,
+    /// What is done with the click, before the operating mode is applied.
     pub click: ClickAction,
+    /// Where that is for a share of visits only.
+    pub share: Option<Share>,
     /// What is done with the Pixel, before the operating mode is applied.
     pub pixel: PixelAction,
 }
 
 impl Verdict {
+    /// What is done with the click of this visit, before the operating mode is applied.
+    pub fn click_of(&self, visit: Uuid) -> &ClickAction {
+        match &self.share {
+            Some(share) if !share.holds(visit) => &share.otherwise,
+            _ => &self.click,
+        }
+    }
+
     /// The category of the heaviest adverse reason, or `none`.
     pub fn category(&self) -> Category {
         self.reasons
@@ -242,6 +241,15 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// The name used in configuration, records and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Warn => "warn",
+            Self::Strict => "strict",
+        }
+    }
+
     /// Whether decisions take effect or are only recorded.
     pub fn enforces(self) -> bool {
         self != Self::Observe
@@ -346,6 +354,17 @@ mod tests {
     #[test]
     fn a_sum_of_points_is_held_between_0_and_100() {
         assert_eq!((Score::clamped(-4).points(), Score::clamped(55).points(), Score::clamped(500).points()), (0, 55, 100));
+    }
+
+    #[test]
+    fn a_share_of_visits_is_about_as_large_as_it_says_and_grows_by_adding() {
+        let visits: Vec<Uuid> =
+            (0..10_000_u128).map(|n| Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0000 + n * 7)).collect();
+        let among = |percent| move |visit: &&Uuid| Share { percent, otherwise: ClickAction::Tag }.holds(**visit);
+        let tenth = visits.iter().filter(among(10)).count();
+        assert!((800..1_200).contains(&tenth), "{tenth}");
+        assert!(visits.iter().filter(among(10)).all(|visit| among(40)(&visit)));
+        assert_eq!((visits.iter().filter(among(0)).count(), visits.iter().filter(among(100)).count()), (0, 10_000));
     }
 
     #[test]

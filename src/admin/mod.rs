@@ -23,6 +23,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::facts::Sources;
 use crate::ledger::Ledger;
 use crate::spool::Spool;
 use crate::telemetry;
@@ -85,16 +86,21 @@ pub type Reload = Arc<dyn Fn() -> Reloaded + Send + Sync>;
 /// How the servers of all shops stand; `app` hands it in.
 pub type Upstreams = Arc<dyn Fn() -> Value + Send + Sync>;
 
+/// How all lists stand; `app` hands it in.
+pub type Lists = Arc<dyn Fn() -> Value + Send + Sync>;
+
 /// The admin room.
 #[derive(Clone)]
 pub struct Admin {
     settings: Arc<Settings>,
     visits: Arc<Visits>,
+    sources: Arc<Sources>,
     spool: Spool,
     ledger: Ledger,
     metrics: Metrics,
     reload: Reload,
     upstreams: Upstreams,
+    lists: Lists,
     look: Look,
     turns: Turns,
 }
@@ -105,15 +111,17 @@ impl Admin {
     pub fn new(
         settings: Settings,
         visits: Arc<Visits>,
+        sources: Arc<Sources>,
         spool: Spool,
         ledger: Ledger,
         metrics: Metrics,
         reload: Reload,
         upstreams: Upstreams,
+        lists: Lists,
         look: Look,
         turns: Turns,
     ) -> Self {
-        Self { settings: Arc::new(settings), visits, spool, ledger, metrics, reload, upstreams, look, turns }
+        Self { settings: Arc::new(settings), visits, sources, spool, ledger, metrics, reload, upstreams, lists, look, turns }
     }
 
     /// All routes.
@@ -122,7 +130,9 @@ impl Admin {
             .route("/metrics", get(metrics))
             .route("/api/visits", get(visits))
             .route("/api/events", get(events))
+            .route("/api/proofs", get(proofs))
             .route("/api/upstreams", get(upstreams))
+            .route("/api/lists", get(lists))
             .route("/api/reload", post(reload))
             .layer(middleware::from_fn_with_state(self.clone(), guard::token));
         Router::new()
@@ -162,6 +172,13 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     admin.metrics.log_lines_dropped.set(count(telemetry::log_lines_dropped()));
     admin.metrics.records_unwritten.set(count(admin.ledger.unwritten()));
     admin.metrics.visits_unwritten.set(count(admin.visits.unwritten()));
+    admin.metrics.counter_bytes.set(count(admin.visits.counters().bytes()));
+    admin.metrics.counter_evictions.set(count(admin.visits.counters().evicted()));
+    for lookups in admin.sources.lookups() {
+        for (result, total) in [("near", lookups.near), ("shared", lookups.shared), ("miss", lookups.missed)] {
+            admin.metrics.cache_lookups.tell(&[("cache", lookups.cache), ("result", result)], total);
+        }
+    }
     if let Ok(status) = admin.spool.status().await {
         admin.metrics.spool_due.set(count(status.due));
         admin.metrics.spool_held.set(count(status.held));
@@ -179,8 +196,16 @@ async fn events(State(admin): State<Admin>, Query(query): Query<EventQuery>) -> 
     Json(Value::Array(admin.ledger.query(&query.filter())))
 }
 
+async fn proofs(State(admin): State<Admin>) -> Json<Value> {
+    Json(query::proofs(&admin.visits.canary().standing()))
+}
+
 async fn upstreams(State(admin): State<Admin>) -> Json<Value> {
     Json((admin.upstreams)())
+}
+
+async fn lists(State(admin): State<Admin>) -> Json<Value> {
+    Json((admin.lists)())
 }
 
 async fn reload(State(admin): State<Admin>) -> Response {

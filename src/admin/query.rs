@@ -5,12 +5,14 @@ use serde_json::Value;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::clock::UnixMillis;
 use crate::fact::Proof;
 use crate::ledger::Filter;
 use crate::ledger::Kind;
 use crate::ledger::cut_address;
 use crate::verdict::Reason;
 use crate::verdict::Verdict;
+use crate::visits::Standing;
 use crate::visits::Visit;
 
 /// The most rows one answer carries.
@@ -75,6 +77,20 @@ pub(super) fn visit(visit: &Visit) -> Value {
         "band": visit.verdict.band.name(),
         "reasons": reasons(&visit.verdict),
         "pixel": visit.verdict.pixel.name(),
+    })
+}
+
+/// Whether proofs come, as the API shows it.
+pub(super) fn proofs(standing: &Standing) -> Value {
+    let views = |(views, proven): (u32, u32)| {
+        let percent = (views > 0).then(|| u64::from(proven) * 100 / u64::from(views));
+        json!({ "views": views, "proven": proven, "percent": percent })
+    };
+    json!({
+        "held_to": !standing.collapsed,
+        "off_since": standing.since.map(UnixMillis::rfc3339),
+        "lately": views(standing.lately),
+        "usually": views(standing.usually),
     })
 }
 

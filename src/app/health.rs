@@ -15,11 +15,17 @@ use tokio::time::timeout;
 use crate::admin::Look;
 use crate::admin::Part;
 use crate::app::standing::Standing;
+use crate::rules::Policy;
+use crate::telemetry::Metrics;
+use crate::visits;
 
 /// How long the site may take to let us connect before it is told as away.
 const SITE: Duration = Duration::from_secs(1);
 /// How much room a disk must have: what one transaction and its log need at least.
 const ROOM: usize = 64 << 10;
+
+/// So many rows past their date are named.
+const ENDED: usize = 8;
 
 /// What is looked at.
 #[derive(Clone, Debug)]
@@ -28,6 +34,7 @@ pub(super) struct Health {
     pub(super) serving: Arc<AtomicBool>,
     pub(super) turns: Arc<AtomicBool>,
     pub(super) state: PathBuf,
+    pub(super) metrics: Metrics,
 }
 
 impl Health {
@@ -50,7 +57,6 @@ impl Health {
             Ok(()) => Err("the disk was too full to open it".to_owned()),
             Err(error) => Err(error.to_string().lines().next().unwrap_or_default().to_owned()),
         };
-        let rules = engines.policy.load().digest().to_owned();
         let is = |on: &AtomicBool, yes: &str, no: &str| {
             if on.load(Ordering::Relaxed) { Ok(yes.to_owned()) } else { Err(no.to_owned()) }
         };
@@ -59,11 +65,21 @@ impl Health {
             Part::needed("listeners", is(&self.turns, "accepting", "a thread stands still")),
             Part::needed("spool", spool.map(|()| "takes events".to_owned())),
             // There is no start without them, and a reload that fails leaves the old ones.
-            Part::needed("rules", Ok(rules)),
+            Part::needed("rules", Ok(rules(&engines.policy.load()))),
             // One site that is away is away for every replica: leaving the balancer would turn 502 with a reason into
             // nothing at all, and events are taken all the same.
+            Part::told("proofs", proofs(&engines.visits.canary().standing())),
             Part::told("upstream", self.site().await),
+            Part::told("front", self.front()),
         ]
+    }
+
+    /// Whether visitors came through a proxy that nobody named.
+    fn front(&self) -> Result<String, String> {
+        match self.metrics.unnamed_proxy_views.get() {
+            0 => Ok("no unnamed proxy was seen".to_owned()),
+            views => Err(format!("{views} page views since the start came through a proxy that `trusted_proxies` does not name")),
+        }
     }
 
     async fn site(&self) -> Result<String, String> {
@@ -73,6 +89,24 @@ impl Health {
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("no answer in time".to_owned()),
         }
+    }
+}
+
+/// Which rules are in force, and which of them have no effect any more.
+fn rules(policy: &Policy) -> String {
+    let named: Vec<String> = policy.ended().iter().take(ENDED).map(|id| format!("`{id}`")).collect();
+    let more = policy.ended().len() - named.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let ended = if named.is_empty() { String::new() } else { format!("; ended by their date: {}{more}", named.join(", ")) };
+    format!("{}{ended}", policy.digest())
+}
+
+/// Whether visits are held to proofs, and what was seen of them.
+fn proofs(standing: &visits::Standing) -> Result<String, String> {
+    let (views, proven) = standing.lately;
+    match standing.since {
+        None => Ok(format!("{proven} of the last {views} page views proven")),
+        Some(since) => Err(format!("not asked for since {}: {proven} of the last {views} page views proven", since.rfc3339())),
     }
 }
 

@@ -2,8 +2,10 @@
 //! period. The only place where rooms meet. Must not decide anything about a request or an event.
 
 mod couriers;
+mod days;
 mod health;
 mod heir;
+pub mod lists;
 mod memory;
 mod opened;
 mod pulse;
@@ -30,6 +32,8 @@ pub use running::Running;
 pub use sockets::Sockets;
 pub use start::Options;
 pub use start::start;
+pub use state::facts_settings;
+pub use state::lists_folder;
 
 /// Why the process could not start.
 #[derive(Debug, Error)]

@@ -7,12 +7,14 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
 use crate::admin::Reload;
 use crate::admin::Reloaded;
+use crate::app::lists as app_lists;
 use crate::app::standing::Standing;
 use crate::app::state;
 use crate::app::state::Engines;
@@ -22,8 +24,11 @@ use crate::app::watched::Watcher;
 use crate::clock::Clock;
 use crate::clock::UnixMillis;
 use crate::config::Config;
-use crate::facts::Knowledge;
+use crate::config::read_keys;
 use crate::fault::Fault;
+use crate::refresh::lists::Board;
+use crate::refresh::lists::Origin;
+use crate::refresh::lists::Source;
 use crate::telemetry::Metrics;
 
 /// How long a reload waits for the spool to say what waits for a destination that is no more.
@@ -34,6 +39,7 @@ const COUNTED: Duration = Duration::from_secs(20);
 pub(super) struct Reloader {
     config_path: Option<PathBuf>,
     config: Mutex<Config>,
+    sources: watch::Sender<Vec<Source>>,
     standing: Arc<Standing>,
     side: Handle,
     metrics: Metrics,
@@ -49,7 +55,8 @@ impl Reloader {
         metrics: Metrics,
         clock: Clock,
     ) -> Self {
-        Self { config_path, config: Mutex::new(config.clone()), standing, side, metrics, clock }
+        let sources = watch::channel(config.lists.clone()).0;
+        Self { config_path, config: Mutex::new(config.clone()), sources, standing, side, metrics, clock }
     }
 
     /// As the admin room is handed it.
@@ -85,6 +92,57 @@ impl Reloader {
         self.reload_certificates(&config, &mut Reloaded::default());
     }
 
+    /// Takes what was fetched into use, and says of what age lists are by now.
+    pub(super) fn take_lists(&self) {
+        let config = self.lock();
+        self.reload_lists(&config, &mut Reloaded::default());
+    }
+
+    /// Takes the rules in force as they are today, where a date in them has come. Files are not looked at: one that is being
+    /// changed is a reload's affair, and one with faults keeps no rule alive.
+    pub(super) fn take_dates(&self) {
+        // Not beside a reload, which brings rules of its own day.
+        let _still = self.lock();
+        let policy = self.standing.engines().policy;
+        let old = policy.load_full();
+        let done = &mut Reloaded::default();
+        match old.turned(self.clock.now()) {
+            None => {}
+            Some(Ok(newer)) => {
+                for fault in newer.warnings().iter().filter(|fault| !old.warnings().contains(fault)) {
+                    tracing::warn!(%fault, "rules");
+                }
+                let (version, ended) = (newer.digest().to_owned(), newer.ended().join(", "));
+                policy.store(Arc::new(newer));
+                tracing::info!(ended, "a date in the rules has come");
+                self.taken(done, "rules", &version);
+            }
+            Some(Err(faults)) => self.refused(done, "rules", &faults),
+        }
+    }
+
+    /// The lists that are to be kept current, as they change.
+    pub(super) fn list_sources(&self) -> watch::Receiver<Vec<Source>> {
+        self.sources.subscribe()
+    }
+
+    /// How all lists stand.
+    pub(super) fn lists(&self, board: &Board) -> Value {
+        let sources = self.sources.borrow().clone();
+        app_lists::report(&self.standing.engines().sources.knowledge(), &sources, Some(board))
+    }
+
+    fn reload_lists(&self, config: &Config, done: &mut Reloaded) {
+        match state::knowledge(config, self.clock.now()) {
+            Ok((knowledge, _)) => {
+                app_lists::tell(&knowledge, &self.metrics);
+                self.standing.engines().sources.replace(knowledge);
+                self.taken(done, "lists", "whole");
+            }
+            Err(faults) => self.refused(done, "lists", &faults),
+        }
+    }
+
     /// Takes a newer configuration, and loads the files it names.
     pub(super) fn take(&self, newer: &Config) -> Reloaded {
         let mut done = Reloaded::default();
@@ -113,7 +171,7 @@ impl Reloader {
         let engines = self.standing.engines();
         // Rules come before whoever is told what became of them; a configuration names the files to read.
         let named = newer.as_ref().unwrap_or(config);
-        match state::policy(named) {
+        match state::policy(named, self.clock.now()) {
             Ok(policy) => {
                 let digest = policy.digest().to_owned();
                 engines.policy.store(Arc::new(policy));
@@ -122,14 +180,13 @@ impl Reloader {
             Err(faults) => self.refused(done, "rules", &faults),
         }
         // The shipped lists cannot change while the process runs.
-        if named.data.is_some() || config.data.is_some() {
-            match Knowledge::load(&state::facts_settings(named)) {
-                Ok(knowledge) => {
-                    engines.sources.replace(knowledge);
-                    self.taken(done, "lists", "whole");
-                }
-                Err(faults) => self.refused(done, "lists", &faults),
-            }
+        let has_lists = |config: &Config| config.data.is_some() || !config.lists.is_empty();
+        if has_lists(named) || has_lists(config) {
+            self.reload_lists(named, done);
+        }
+        match read_keys(&named.signers) {
+            Ok(signers) => engines.sources.trust(signers),
+            Err(faults) => self.refused(done, "keys of automated clients", &faults),
         }
         self.reload_certificates(named, done);
         let Some(newer) = newer else { return };
@@ -141,6 +198,7 @@ impl Reloader {
                     self.tell_of(gone, done);
                 }
                 self.taken(done, "configuration", "whole");
+                self.sources.send_replace(newer.lists.clone());
                 *config = newer;
             }
             Err(faults) => self.refused(done, "configuration", &faults),
@@ -181,12 +239,13 @@ impl Reloader {
     /// Reloads when a file changes; `read_at` is when the configuration was read.
     pub(super) async fn watch(self: Arc<Self>, read_at: UnixMillis, mut ending: watch::Receiver<bool>) {
         let (sender, mut news) = mpsc::channel(1);
-        let Some(mut watcher) = Watcher::new(self.files(), sender) else {
+        let Some(files) = self.aside(Self::files).await else { return };
+        let Some(mut watcher) = Watcher::new(files, sender) else {
             tracing::warn!("files cannot be watched; reload with SIGHUP");
             return;
         };
-        // What changed between the reading and the first look would never be told of.
-        let mut due = self.files().have_changed_since(read_at);
+        // What changed between the reading and the watch would never be told of. Looked at under watch: no change falls between.
+        let Some(mut due) = self.aside(move |this| this.files().have_changed_since(read_at)).await else { return };
         loop {
             if !due {
                 tokio::select! {
@@ -194,11 +253,27 @@ impl Reloader {
                     _ = ending.wait_for(|ending| *ending) => return,
                 }
             }
-            let (this, read_at) = (Arc::clone(&self), self.clock.now());
-            let _ = tokio::task::spawn_blocking(move || this.reload()).await;
-            watcher.follow(self.files());
-            due = self.files().have_changed_since(read_at);
+            if *ending.borrow() {
+                return;
+            }
+            let work = self.aside(|this| {
+                let before = this.files().seen();
+                this.reload();
+                (before, this.files())
+            });
+            let Some((before, files)) = work.await else { return };
+            watcher.follow(files);
+            // What changed while it was read, and files that were not watched before.
+            let Some(now) = self.aside(|this| this.files().seen()).await else { return };
+            due = now != before;
         }
+    }
+
+    /// Does what waits for the configuration where it keeps nobody from working: whoever hands over holds it meanwhile, and needs
+    /// this thread to end deliveries.
+    pub(super) async fn aside<T: Send + 'static>(self: &Arc<Self>, work: impl FnOnce(&Self) -> T + Send + 'static) -> Option<T> {
+        let this = Arc::clone(self);
+        tokio::task::spawn_blocking(move || work(&this)).await.ok()
     }
 
     fn files(&self) -> Files {
@@ -207,7 +282,11 @@ impl Reloader {
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
         let certificates = config.tls.iter().flat_map(|tls| &tls.certificates);
         let pairs = certificates.flat_map(|files| [&files.certificate, &files.key]);
-        let named = config.rules.iter().chain(&self.config_path).chain(&config.upstream_ca).chain(pairs);
+        let files = config.lists.iter().filter_map(|source| match &source.origin {
+            Origin::File(path) => Some(path),
+            Origin::Url(_) => None,
+        });
+        let named = files.chain(&config.rules).chain(&self.config_path).chain(&config.upstream_ca).chain(pairs);
         Files::new(named.map(absolute).collect(), config.data.as_ref().map(absolute))
     }
 

@@ -33,7 +33,7 @@ pub(super) struct Rooms {
     pub(super) bypass: Bypass,
     /// The servers of all shops, which somebody must watch.
     pub(super) directory: Arc<Directory>,
-    collector: Arc<Collector>,
+    pub(super) collector: Arc<Collector>,
 }
 
 /// What all listeners of the process share.
@@ -52,13 +52,15 @@ pub(super) fn build(
     before: Option<(&Rooms, Arc<[Arc<str>]>)>,
 ) -> Rooms {
     let (before, former) = before.map_or_else(|| (None, Arc::default()), |(rooms, former)| (Some(rooms), former));
-    let inject = inject::Settings { prefix: config.prefix.clone(), splice: config.splice, ..inject::Settings::default() };
+    let (prefix, splice, form_trap) = (config.prefix.clone(), config.splice, config.form_trap);
+    let inject = inject::Settings { prefix, splice, form_trap, ..inject::Settings::default() };
     let shop = Shop::new(
         proxy::shop::Settings {
             mode: config.mode,
             consent_required: config.consent_required,
             record_pages: config.records.pages,
             inject: inject.clone(),
+            held_most: config.limits.held_clicks,
         },
         Arc::clone(&engines.policy),
         Arc::clone(&engines.sources),
@@ -68,6 +70,10 @@ pub(super) fn build(
         metrics.clone(),
         clock.clone(),
     );
+    let shop = match before.map(|before| &before.shop) {
+        Some(Door::Shop(door)) => shop.following(&door.shop),
+        _ => shop,
+    };
     let collector = Arc::new(match before {
         Some(before) => before.collector.changed(collect_settings(config)),
         None => collector(config, engines, metrics, clock),

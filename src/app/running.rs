@@ -27,6 +27,8 @@ use crate::server::Press;
 
 /// How long visitors of kept connections are told to come anew before what lies unused is closed, after handing over.
 const LEAVING: Duration = Duration::from_secs(1);
+/// How long what runs beside the doors may take to end, an operator's half request among it; then it is cut.
+const ERRANDS: Duration = Duration::from_secs(5);
 
 /// What a start has made beside the listeners.
 pub(super) struct Parts {
@@ -222,8 +224,13 @@ impl Running {
         let errands = std::mem::take(&mut self.errands);
         if let Some(engines) = self.engines.take() {
             side.block_on(async {
-                for errand in errands {
-                    let _ = errand.await;
+                let all = async {
+                    for errand in errands {
+                        let _ = errand.await;
+                    }
+                };
+                if tokio::time::timeout(ERRANDS, all).await.is_err() {
+                    tracing::warn!("a request at the operator's door, or a reload, is cut");
                 }
                 self.standing.couriers.end().await;
                 engines.close().await;

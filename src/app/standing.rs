@@ -22,6 +22,7 @@ use crate::app::sockets;
 use crate::app::state;
 use crate::app::state::Engines;
 use crate::clock::Clock;
+use crate::clock::UnixMillis;
 use crate::config::Config;
 use crate::config::Memory;
 use crate::proxy::Origin;
@@ -193,6 +194,12 @@ impl Standing {
         self.owns_state.store(true, Ordering::Release);
         self.couriers.send_to(rooms::targets(config), &engines);
         Ok(())
+    }
+
+    /// Looks at the pages whose time to prove themselves is over.
+    pub(super) fn settle_overdue(&self, now: UnixMillis) {
+        let collector = Arc::clone(&self.newest().rooms.collector);
+        collector.settle_overdue(now);
     }
 
     /// The engines in use.

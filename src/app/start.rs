@@ -15,8 +15,10 @@ use crate::admin;
 use crate::admin::Admin;
 use crate::app::StartError;
 use crate::app::couriers::Couriers;
+use crate::app::days;
 use crate::app::health::Health;
 use crate::app::heir::Heir;
+use crate::app::lists as app_lists;
 use crate::app::memory;
 use crate::app::opened::Opened;
 use crate::app::pulse;
@@ -37,6 +39,9 @@ use crate::delivery;
 use crate::ledger;
 use crate::ledger::Access;
 use crate::ledger::To;
+use crate::refresh::lists;
+use crate::refresh::lists::Board;
+use crate::refresh::names::LookUps;
 use crate::server::Log;
 use crate::server::Pressure;
 use crate::server::tls::acme::Store;
@@ -45,6 +50,9 @@ use crate::telemetry::Metrics;
 
 /// How often held events are looked at, old state is forgotten, and visits are written.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// For one list, its redirects and its body.
+const LIST_PATIENCE: Duration = Duration::from_mins(2);
 
 /// What a start may be told beside the configuration.
 #[derive(Debug)]
@@ -106,22 +114,29 @@ pub fn start(config: &Config, options: Options) -> Result<Running, StartError> {
         serving: Arc::clone(&serving),
         turns: Arc::clone(&turns),
         state: config.state.clone(),
+        metrics: metrics.clone(),
     };
-    let admin = admin(config, admin_token, &engines, &metrics, &reloader, &health);
+    let board = Board::default();
+    let admin = admin(config, admin_token, &engines, &metrics, &reloader, &health, &board);
     let listener = {
         let _inside = side.enter();
         let listener = opened.admin.try_clone().and_then(TcpListener::from_std);
         listener.map_err(|source| StartError::Listen { address: config.admin_listen, key: "admin.listen", source })?
     };
     let shown = [metrics.memory_bytes.clone(), metrics.memory_pressure.clone()];
+    app_lists::tell(&engines.sources.knowledge(), &metrics);
+    let lists = lists_errand(config, &engines, &reloader, (&metrics, &clock), board);
     let certificates = fetching(config, &engines, &reloader, &metrics, &clock);
     let mut errands = vec![
         side.spawn(serve_admin(listener, admin, admin_ending)),
-        side.spawn(sweep(Arc::clone(&standing), metrics, clock, ending.clone())),
+        side.spawn(sweep(Arc::clone(&standing), metrics, clock.clone(), ending.clone())),
+        side.spawn(days::watch(Arc::clone(&reloader), clock, ending.clone())),
         side.spawn(Arc::clone(&reloader).watch(read_at, ending.clone())),
         side.spawn(memory::watch(standing.memory(), shared.pressure, shown, ending.clone())),
         side.spawn(pulse::watch(Arc::clone(&standing), turns, ending.clone())),
     ];
+    errands.extend(look_ups(config, &engines).map(|look_ups| side.spawn(look_ups.run(ending.clone()))));
+    errands.extend(lists.map(|errand| side.spawn(errand.run(ending.clone()))));
     errands.extend(certificates.map(|errand| side.spawn(errand.run(ending))));
     Ok(Running::new(opened, Parts { reloader, serving, stop: halt, admin_stop, errands, standing, engines, side, heir }))
 }
@@ -144,16 +159,20 @@ fn admin(
     metrics: &Metrics,
     reloader: &Arc<Reloader>,
     health: &Health,
+    board: &Board,
 ) -> Admin {
+    let (lists, board) = (Arc::clone(reloader), board.clone());
     let (turns, standing) = (Arc::clone(&health.turns), Arc::clone(&health.standing));
     Admin::new(
         admin::Settings { token, hosts: config.admin_hosts.clone() },
         Arc::clone(&engines.visits),
+        Arc::clone(&engines.sources),
         engines.spool.clone(),
         engines.ledger.clone(),
         metrics.clone(),
         reloader.as_reload(),
         Arc::new(move || standing.upstreams()),
+        Arc::new(move || lists.lists(&board)),
         health.as_look(),
         Arc::new(move || turns.load(Ordering::Relaxed)),
     )
@@ -168,6 +187,39 @@ fn fetching(config: &Config, engines: &Engines, reloader: &Arc<Reloader>, metric
     let reloader = Arc::clone(reloader);
     let take = Arc::new(move || reloader.take_certificates());
     Some(Errand::new(settings, store, tls.challenges()?.clone(), take, clock.clone(), metrics))
+}
+
+/// What looks up names behind addresses, where that is wanted.
+fn look_ups(config: &Config, engines: &Engines) -> Option<LookUps> {
+    let (settings, names) = (config.dns.as_ref()?, engines.sources.names()?);
+    LookUps::new(settings, Arc::clone(names))
+        .inspect_err(|error| tracing::error!(%error, "no names are looked up: crawlers outside their ranges stay unverified"))
+        .ok()
+}
+
+/// What keeps lists current; none where TLS cannot be used, which is told.
+fn lists_errand(
+    config: &Config,
+    engines: &Engines,
+    reloader: &Arc<Reloader>,
+    (metrics, clock): (&Metrics, &Clock),
+    board: Board,
+) -> Option<lists::Errand> {
+    let client = match lists::Client::new(LIST_PATIENCE) {
+        Ok(client) => client,
+        Err(why) => {
+            tracing::error!(why, "lists cannot be fetched");
+            return None;
+        }
+    };
+    let (taking, sources, in_force) = (Arc::clone(reloader), Arc::clone(&engines.sources), Arc::clone(&engines.sources));
+    let hands = lists::Hands {
+        take: Arc::new(move || taking.take_lists()),
+        holds_until: Box::new(move || sources.knowledge().holds_until()),
+        is_behind: Box::new(move |list, since, by| in_force.knowledge().is_behind(list, since, by)),
+    };
+    let folder = state::lists_folder(config);
+    Some(lists::Errand::new(reloader.list_sources(), folder, client, hands, board, clock.clone(), metrics.clone()))
 }
 
 fn side_runtime() -> Result<Runtime, StartError> {
@@ -201,6 +253,7 @@ async fn sweep(standing: Arc<Standing>, metrics: Metrics, clock: Clock, mut stop
             continue;
         }
         let (engines, now) = (standing.engines(), clock.now());
+        standing.settle_overdue(now);
         engines.visits.sweep(now);
         match engines.spool.sweep(now).await {
             Ok(swept) => delivery::tell_expired(&swept.expired, now, &engines.ledger, &metrics),

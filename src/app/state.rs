@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -14,6 +15,7 @@ use secrecy::SecretString;
 use crate::app::StartError;
 use crate::clock::UnixMillis;
 use crate::config::Config;
+use crate::config::read_keys;
 use crate::facts;
 use crate::facts::Knowledge;
 use crate::facts::Sources;
@@ -22,6 +24,7 @@ use crate::ledger;
 use crate::ledger::Ledger;
 use crate::proxy::Trust;
 use crate::proxy::servers::Group;
+use crate::refresh::lists;
 use crate::rules::Policy;
 use crate::seal::Keys;
 use crate::server::Tls;
@@ -62,13 +65,15 @@ impl Engines {
         now: UnixMillis,
         sound: impl FnOnce() -> Result<(), StartError>,
     ) -> Result<Self, StartError> {
-        let facts = facts_settings(config);
-        let (policy, knowledge) = (policy(config), Knowledge::load(&facts));
+        let (policy, knowledge) = (policy(config, now), knowledge(config, now));
         let (certificates, trust) = (certificates(config, now), trust(config));
-        let (policy, knowledge, certificates, trust) = match (policy, knowledge, certificates, trust) {
-            (Ok(policy), Ok(knowledge), Ok(certificates), Ok(trust)) => (policy, knowledge, certificates, trust),
-            (policy, knowledge, certificates, trust) => {
-                let files = certificates.err().into_iter().chain(trust.err());
+        let signers = read_keys(&config.signers);
+        let (policy, (knowledge, facts), certificates, trust, signers) = match (policy, knowledge, certificates, trust, signers) {
+            (Ok(policy), Ok(knowledge), Ok(certificates), Ok(trust), Ok(signers)) => {
+                (policy, knowledge, certificates, trust, signers)
+            }
+            (policy, knowledge, certificates, trust, signers) => {
+                let files = certificates.err().into_iter().chain(trust.err()).chain(signers.err());
                 return Err(StartError::Faults(policy.err().into_iter().chain(knowledge.err()).chain(files).flatten().collect()));
             }
         };
@@ -83,15 +88,23 @@ impl Engines {
         DirBuilder::new().recursive(true).mode(0o700).create(state).map_err(|error| opened(state, &error))?;
         let keys =
             Keys::load_or_create(&state.join("keys"), rand::random()).map_err(|error| opened(&state.join("keys"), &error))?;
-        let visits = visits::Settings { path: Some(state.join("visits.db")), ..visits::Settings::default() };
+        let visits = visits::Settings {
+            path: Some(state.join("visits.db")),
+            max_visits: config.limits.visits,
+            max_plain: config.limits.plain_visits,
+            counter_bytes: config.limits.counter_bytes,
+            ..visits::Settings::default()
+        };
         // First, since it says best that another process is at work here.
         let spool = Spool::open(&spool_settings(config)).map_err(|error| opened(&state.join("spool.db"), &error))?;
         if !spool.is_open() {
             tracing::error!("the disk is full: free some space; pages are served, and events refused until then");
         }
+        let sources = Sources::new(knowledge, &facts);
+        sources.trust(signers);
         Ok(Self {
             policy: Arc::new(ArcSwap::from_pointee(policy)),
-            sources: Arc::new(Sources::new(knowledge, &facts)),
+            sources: Arc::new(sources),
             visits: Arc::new(Visits::open(&visits).map_err(|error| opened(&state.join("visits.db"), &error))?),
             spool,
             ledger: Ledger::open(&ledger_settings(config)).map_err(|error| opened(&state.join("records.jsonl"), &error))?,
@@ -116,9 +129,13 @@ impl Engines {
     }
 }
 
-/// The rules a configuration names, or the shipped ones.
-pub(super) fn policy(config: &Config) -> Result<Policy, Vec<Fault>> {
-    config.rules.as_deref().map_or_else(|| Ok(Policy::shipped()), Policy::load)
+/// The rules a configuration names, or the shipped ones; what is odd about them is logged.
+pub(super) fn policy(config: &Config, now: UnixMillis) -> Result<Policy, Vec<Fault>> {
+    let policy = config.rules.as_deref().map_or_else(|| Ok(Policy::shipped()), |path| Policy::load_at(path, now))?;
+    for fault in policy.warnings() {
+        tracing::warn!(%fault, "rules");
+    }
+    Ok(policy)
 }
 
 /// The certificates a configuration names, if it names any; what is doubtful about them is logged.
@@ -186,9 +203,40 @@ pub(super) fn ledger_settings(config: &Config) -> ledger::Settings {
     }
 }
 
-/// The settings of the facts engine.
-pub(super) fn facts_settings(config: &Config) -> facts::Settings {
-    facts::Settings { data: config.data.clone(), ..facts::Settings::default() }
+/// Where the last good copies of lists are kept.
+pub fn lists_folder(config: &Config) -> PathBuf {
+    config.state.join("lists")
+}
+
+/// The settings of the facts engine, with the configured lists as they are on disk; what of them cannot be used.
+pub fn facts_settings(config: &Config, now: UnixMillis) -> (facts::Settings, Vec<Fault>) {
+    let loaded = lists::load(&config.lists, &lists_folder(config));
+    for fault in &loaded.damaged {
+        tracing::warn!(%fault, "a list's copy is not used");
+    }
+    (
+        facts::Settings {
+            data: config.data.clone(),
+            names: config.dns.is_some(),
+            lists: loaded.given,
+            now,
+            ..facts::Settings::default()
+        },
+        loaded.faults,
+    )
+}
+
+/// Everything facts are drawn from; all faults at once.
+pub(super) fn knowledge(config: &Config, now: UnixMillis) -> Result<(Knowledge, facts::Settings), Vec<Fault>> {
+    let (settings, mut faults) = facts_settings(config, now);
+    match Knowledge::load(&settings) {
+        // What was loaded from is not kept: lists are large.
+        Ok(knowledge) if faults.is_empty() => Ok((knowledge, facts::Settings { lists: Vec::new(), ..settings })),
+        loaded => {
+            faults.extend(loaded.err().into_iter().flatten());
+            Err(faults)
+        }
+    }
 }
 
 /// The admin token: the configured one, or one made once and kept with mode 0600.

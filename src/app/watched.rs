@@ -2,6 +2,7 @@
 //! Kubernetes replace files by renaming. Must not know what a reload does.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -91,6 +92,15 @@ impl Files {
         self.single.iter().any(|path| is_newer(path)) || self.data.as_deref().is_some_and(|data| any_below(data, &is_newer))
     }
 
+    /// What they are by now, to be compared with what they were: no clock is asked, since a file may be dated in the future.
+    pub(super) fn seen(&self) -> BTreeMap<PathBuf, Stamp> {
+        let mut seen: BTreeMap<_, _> = self.single.iter().map(|path| (path.clone(), Stamp::of(path))).collect();
+        if let Some(data) = &self.data {
+            all_below(data, &mut seen);
+        }
+        seen
+    }
+
     fn folders(&self) -> BTreeMap<PathBuf, RecursiveMode> {
         let parents = self.single.iter().filter_map(|path| path.parent()).map(Path::to_owned);
         let mut folders: BTreeMap<_, _> = parents.map(|folder| (folder, RecursiveMode::NonRecursive)).collect();
@@ -104,6 +114,29 @@ impl Files {
         self.single.iter().any(|file| file == path)
             || self.data.as_ref().is_some_and(|data| path.starts_with(data))
             || path.file_name().is_some_and(|name| name == "..data")
+    }
+}
+
+/// What tells a file from what it was before; nothing of it for a file that is not there.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Stamp(Option<(u64, u64, Option<SystemTime>)>);
+
+impl Stamp {
+    fn of(path: &Path) -> Self {
+        let file = std::fs::metadata(path).ok();
+        Self(file.map(|file| (file.ino(), file.len(), file.modified().ok())))
+    }
+}
+
+fn all_below(folder: &Path, seen: &mut BTreeMap<PathBuf, Stamp>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        // As below, links to folders are not followed.
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            all_below(&path, seen);
+        }
+        let stamp = Stamp::of(&path);
+        seen.insert(path, stamp);
     }
 }
 

@@ -84,8 +84,8 @@ fn enrich(agents: &mut Agents<'_>, fields: &mut Map<String, Value>) -> Result<()
     done
 }
 
-fn network_fields(network: &Network, lists: &[&'static str]) -> Value {
-    let on: Vec<&str> = network.lists.places().filter_map(|place| lists.get(usize::from(place)).copied()).collect();
+fn network_fields(network: &Network, lists: &[String]) -> Value {
+    let on: Vec<&str> = network.lists.places().filter_map(|place| lists.get(usize::from(place)).map(String::as_str)).collect();
     let country = network.country.map(|code| String::from_utf8_lossy(&code).into_owned());
     json!({ "kind": network.kind.name(), "asn": network.asn, "country": country, "lists": on })
 }

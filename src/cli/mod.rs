@@ -5,6 +5,7 @@ mod check;
 mod classify;
 mod demo;
 mod lines;
+mod lists;
 mod normalise;
 mod run;
 
@@ -56,6 +57,9 @@ enum Command {
     },
     /// Check configuration and rule files; every fault with its place.
     Check {
+        /// List the rules too: id, status, day of expiry, owner and title.
+        #[arg(long)]
+        rules: bool,
         /// Files to check; a file with `schema: clicksieve/rules/v1` is a rule file.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
@@ -79,6 +83,11 @@ enum Command {
         /// The file to read; `-` or none for standard input.
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+    },
+    /// The lists of networks, numbers and robots: fetch, show, look up, check.
+    Lists {
+        #[command(subcommand)]
+        command: lists::Command,
     },
     /// A demo shop, a stand-in for Meta's API and the proxy, in one process.
     Demo {
@@ -110,7 +119,7 @@ pub fn main(
     };
     let ended = match arguments.command {
         Command::Run { config } => run::run(&config, err),
-        Command::Check { files } => check::check(&files, out, err),
+        Command::Check { rules, files } => check::check(&files, rules, out, err),
         Command::Classify { data, file } => match source(file, input) {
             Ok(input) => classify::classify(data, input, out, err),
             Err(error) => not_read(&error, err),
@@ -119,6 +128,7 @@ pub fn main(
             Ok(input) => normalise::normalise(country_code, input, out, err),
             Err(error) => not_read(&error, err),
         },
+        Command::Lists { command } => lists::run(command, out, err),
         Command::Demo { tour, port, board_port, rules } => demo::demo(&demo::Asked { tour, port, board_port, rules }, out, err),
     };
     ended.into()

@@ -19,11 +19,11 @@ use serde_json::Value;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::click::AdNetwork;
-use crate::click::Scheme;
+use crate::click::Purpose;
 use crate::clock::UnixMillis;
 use crate::collect::Collector;
 use crate::collect::Destination;
+use crate::collect::beacon;
 use crate::collect::decide::Case;
 use crate::collect::graph;
 use crate::collect::reopen;
@@ -35,17 +35,16 @@ use crate::event::EventId;
 use crate::event::Source;
 use crate::event::parse;
 use crate::event::user;
-use crate::fact::Facts;
-use crate::fact::Page;
 use crate::fact::Proof;
 use crate::seal::PageToken;
-use crate::seal::VisitCookie;
 use crate::spool::Release;
-use crate::verdict::Category;
 use crate::verdict::Class;
 use crate::verdict::Consent;
 use crate::verdict::PixelAction;
+use crate::visits::Use;
 use crate::visits::Visit;
+
+mod consent;
 
 /// What the items of one post have brought together.
 struct Post<'a> {
@@ -56,11 +55,15 @@ struct Post<'a> {
     token: PageToken,
     /// The token is past its life: events are taken, but prove nothing.
     expired: bool,
+    /// It may be another client's: events are taken, but prove nothing.
+    doubtful: bool,
     visit: Option<Arc<Visit>>,
     user_data: Map<String, Value>,
     cases: Vec<Case>,
     cookies: Vec<String>,
     renewed: Option<Uuid>,
+    /// How often consent has been told.
+    consents: u8,
 }
 
 pub(super) async fn answer(
@@ -86,6 +89,10 @@ pub(super) async fn answer(
     if !room.may_post(token.visit, now) {
         return Err(Refusal::new(429, "rate", 4, "too many posts"));
     }
+    let used = room.whose(&token, &head.headers, peer, now);
+    if used == Use::Replayed {
+        return Err(Refusal::new(403, "replayed", 100, "token"));
+    }
     let expired = age > room.settings.token_life;
     let known = room.visits.find_page(token.page).or_else(|| room.visits.find(token.visit));
     let visit = known.or_else(|| (!expired && token.class == Class::Visit).then(|| reopen::visit(room, head, peer, &token)));
@@ -96,19 +103,27 @@ pub(super) async fn answer(
         now,
         token,
         expired,
+        doubtful: used == Use::Doubtful,
         visit,
         user_data: Map::new(),
         cases: Vec::new(),
         cookies: Vec::new(),
         renewed: None,
+        consents: 0,
     };
     // Proof first: what the page proves counts for the events that stand before it in the same post.
     let (proofs, others): (Vec<&Value>, Vec<&Value>) =
         items.iter().partition(|item| item.get("k").and_then(Value::as_str) == Some("proof"));
-    for item in proofs.into_iter().chain(others) {
+    // However many a post brings, the visit is judged and the spool is asked once.
+    if proofs.iter().filter(|item| post.report(item)).count() > 0 {
+        post.prove().await?;
+    }
+    for item in others {
         post.item(item).await?;
     }
     room.take(now, &post.cases).await?;
+    // What the events showed counts for the answer.
+    post.visit = post.visit.as_ref().and_then(|visit| room.visits.find(visit.id)).or(post.visit);
     Ok(post.finish())
 }
 
@@ -148,6 +163,9 @@ impl Post<'_> {
             Some("event") if self.is_for_another_pixel(item) => {
                 self.room.metrics.refused_events.with(&[("reason", "other_pixel")]).inc();
             }
+            Some("event") if !self.room.may_tell(self.token.visit, self.now) => {
+                self.room.metrics.refused_events.with(&[("reason", "rate")]).inc();
+            }
             Some("event") => {
                 if let Some(case) = self.event(item) {
                     self.cases.push(case);
@@ -155,9 +173,9 @@ impl Post<'_> {
                     self.room.metrics.refused_events.with(&[("reason", "invalid_item")]).inc();
                 }
             }
-            Some("proof") => self.proof(item).await?,
             Some("consent") => self.consent(item).await?,
-            Some("renew") => {
+            // Each takes a place among the page views that are remembered.
+            Some("renew") if self.renewed.is_none() => {
                 let page = Uuid::now_v7();
                 self.visit = self.room.visits.renew(self.token.visit, page, self.now).or(self.visit.take());
                 self.renewed = Some(page);
@@ -283,26 +301,28 @@ impl Post<'_> {
         self.room.settings.of_page(host(self.head).unwrap_or_default())
     }
 
-    async fn proof(&mut self, item: &Value) -> Result<(), Refusal> {
-        if self.expired {
-            return Ok(());
+    /// Merges what the page's script reports; whether there is a visit that it counts for.
+    fn report(&mut self, item: &Value) -> bool {
+        if self.expired || self.doubtful {
+            return false;
         }
         self.room.metrics.proofs.inc();
-        let fact = |key: &str| item.get("facts").and_then(|facts| facts.get(key)).and_then(Value::as_bool);
-        let page = Page { proof: Some(Proof::Present), webdriver: fact("webdriver"), interaction: fact("interaction") };
-        let Some(visit) = self.room.visits.report(self.token.visit, page, self.now) else { return Ok(()) };
-        let policy = self.room.policy.load();
-        let facts = Facts {
-            address: visit.address,
-            identity: visit.identity,
-            page: visit.page,
-            ..Facts::unknown(&visit.network, &visit.agent)
-        };
-        let fresh = policy.score(&facts);
+        let (page, faults) = beacon::read(&self.room.sources, item, &self.head.headers);
+        self.room.metrics.malformed_facts.inc_by(u64::from(faults));
+        let Some(visit) = self.room.visits.report(self.token.visit, page, self.now) else { return false };
+        self.visit = Some(visit);
+        true
+    }
+
+    /// Judges the visit by what its page has reported, and settles what waits for that.
+    async fn prove(&mut self) -> Result<(), Refusal> {
+        let Some(visit) = self.visit.take() else { return Ok(()) };
+        let policy = self.room.policy.load_full();
+        let counts = self.room.looked_at(&policy, &visit, self.now);
+        let mut facts = self.room.facts_of(&visit, Some(self.token.page), self.now);
         // A page that was fetched ahead is nobody's until its script runs: then somebody looks at it.
-        let awaited = visit.verdict.class == Class::Skip && visit.verdict.category() == Category::Prefetch;
-        let newer = awaited || fresh.band > visit.verdict.band;
-        let visit = if newer { self.room.visits.settle(visit.id, Arc::new(fresh)).unwrap_or(visit) } else { visit };
+        (facts.purpose, facts.behaviour.counts) = (Some(Purpose::View), &counts);
+        let visit = self.room.rescore(&policy, &visit, &facts);
         self.visit = Some(Arc::clone(&visit));
         if visit.verdict.pixel == PixelAction::Withhold {
             self.room.spool.suppress_held(visit.id, self.now).await?;
@@ -310,48 +330,6 @@ impl Post<'_> {
             self.room.spool.release(visit.id, Release::Proof, self.now).await?;
         }
         Ok(())
-    }
-
-    async fn consent(&mut self, item: &Value) -> Result<(), Refusal> {
-        let granted = item.get("state").and_then(Value::as_str) == Some("granted");
-        let state = if granted { Consent::Granted } else { Consent::Waiting };
-        self.visit = self.room.visits.consent(self.token.visit, state, self.now).or(self.visit.take());
-        if !granted {
-            return Ok(());
-        }
-        self.room.spool.release(self.token.visit, Release::Consent, self.now).await?;
-        let host = self.head.headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let secure = self.head.headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https"));
-        let scheme = if secure { Scheme::Https } else { Scheme::Http };
-        let stored = |name: &str| cookie::find(&self.head.headers, name);
-        // The events that waited come in the same post, before the browser has these cookies.
-        if stored(cookie::FBP).is_none() {
-            let fbp = cookie::new_fbp(self.now, rand::random());
-            self.cookies.push(cookie::set_meta(cookie::FBP, &fbp, host, scheme));
-            self.user_data.insert("fbp".to_owned(), Value::from(fbp));
-        }
-        if let Some(visit) = &self.visit {
-            let fbclid = visit.ad_ids.iter().find(|(network, _)| *network == AdNetwork::Meta).map(|(_, id)| id.as_str());
-            if let Some(fbc) = cookie::fbc_to_set(stored(cookie::FBC), fbclid, self.now) {
-                self.cookies.push(cookie::set_meta(cookie::FBC, &fbc, host, scheme));
-                self.user_data.insert("fbc".to_owned(), Value::from(fbc));
-            }
-        }
-        // From now on the visit cookie stands for the consent.
-        let sealed = self.room.keys.seal_visit(&self.visit_cookie(), rand::random());
-        self.cookies.push(cookie::set_visit(&sealed, host, scheme));
-        Ok(())
-    }
-
-    fn visit_cookie(&self) -> VisitCookie {
-        let ids: Vec<&[u8]> = self.visit.iter().flat_map(|visit| visit.ad_ids.iter().map(|(_, id)| id.as_bytes())).collect();
-        VisitCookie {
-            visit: self.token.visit,
-            first_seen: self.visit.as_ref().map_or(self.token.issued, |visit| visit.first_seen),
-            class: self.token.class,
-            score: self.token.score,
-            clicks: if ids.is_empty() { 0 } else { self.room.keys.digest(&ids) },
-        }
     }
 
     /// What the Pixel is told now: a gate opens with the proof it waits for.

@@ -1,8 +1,10 @@
 //! The middle of both doors: the verdict an event is judged by, the decision for each destination, the row that is
-//! committed and the record of it. An event is judged by the more severe of the visit's newest verdict (which knows
-//! the landing's fields) and a fresh score over what is known now. Must not know how events come in.
+//! committed and the record of it. An event is judged by its visit's newest verdict, made anew with what the event itself
+//! shows. Must not know how events come in.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Map;
 use serde_json::Value;
@@ -20,11 +22,11 @@ use crate::event::Source;
 use crate::event::parse;
 use crate::fact::Agent;
 use crate::fact::EventFacts;
+use crate::fact::FactName;
 use crate::fact::Facts;
 use crate::fact::Network;
 use crate::fact::Payment;
 use crate::fact::Proof;
-use crate::fact::VisitFacts;
 use crate::ledger::EventRecord;
 use crate::ledger::Record;
 use crate::rules::Policy;
@@ -33,11 +35,13 @@ use crate::spool::NewState;
 use crate::spool::Release;
 use crate::spool::Taken;
 use crate::verdict::Change;
-use crate::verdict::Class;
 use crate::verdict::Decision;
 use crate::verdict::Until;
 use crate::verdict::Verdict;
 use crate::visits::Visit;
+use crate::visits::counters::Act;
+use crate::visits::counters::Counts;
+use crate::visits::counters::Sighting;
 
 /// One event with what both doors found out about it.
 pub(super) struct Case {
@@ -66,8 +70,11 @@ impl Collector {
         let policy = self.policy.load_full();
         let (mut rows, mut records) = (Vec::new(), Vec::new());
         for case in cases {
+            let acted = self.acted(&policy, case, now);
+            let facts = self.facts(case, &acted, now);
+            let verdict = self.verdict(&policy, case, &facts);
             for destination in &case.destinations {
-                let (row, record) = self.judge(&policy, case, destination, now);
+                let (row, record) = self.judge(&policy, case, destination, (&facts, &verdict), now);
                 rows.push(row);
                 records.push(record);
             }
@@ -81,7 +88,8 @@ impl Collector {
                 self.visits.link_external(visit.id, external);
             }
         }
-        let due: Vec<(Uuid, String)> = rows
+        // Each once, however many events of a name came.
+        let due: BTreeSet<(Uuid, String)> = rows
             .iter()
             .filter(|row| row.state == NewState::Due)
             .filter_map(|row| row.visit.map(|visit| (visit, row.name.clone())))
@@ -103,10 +111,15 @@ impl Collector {
         Ok(())
     }
 
-    fn judge(&self, policy: &Policy, case: &Case, destination: &Destination, now: UnixMillis) -> (NewEvent, EventRecord) {
-        let facts = facts(case, now);
-        let verdict = verdict(policy, case, &facts);
-        let ruling = policy.decide(&verdict, &facts, &destination.name);
+    fn judge(
+        &self,
+        policy: &Policy,
+        case: &Case,
+        destination: &Destination,
+        (facts, verdict): (&Facts<'_>, &Verdict),
+        now: UnixMillis,
+    ) -> (NewEvent, EventRecord) {
+        let ruling = policy.decide(verdict, facts, &destination.name);
         let decided = ruling.decision.name();
         let enforced = self.settings.mode.enforces();
         let decision = match ruling.decision {
@@ -123,7 +136,7 @@ impl Collector {
                 NewState::Held { until: *until, release_at: now.plus(*patience), then: *then, replay_on: replay_on.clone() }
             }
             Decision::Modify(change) => {
-                apply(&mut body, change, &verdict);
+                apply(&mut body, change, verdict);
                 NewState::Due
             }
         };
@@ -140,6 +153,7 @@ impl Collector {
             reasons: Arc::clone(&verdict.reasons),
             score: Some(verdict.score),
             band: Some(verdict.band),
+            landing: visit.map(|visit| (visit.first_verdict.score, visit.first_verdict.band)),
             shadow: (!enforced).then(|| decided.to_owned().into()),
             leaked: case.fired && decided != "forward",
             joined_by: case.joined_by.map(Into::into),
@@ -163,48 +177,73 @@ impl Collector {
         };
         (row, record)
     }
+
+    /// Counts an event; what is known of behaviour with it.
+    fn acted(&self, policy: &Policy, case: &Case, now: UnixMillis) -> Acted {
+        let Some(visit) = case.visit.as_deref() else { return Acted::default() };
+        let (name, id) = (case.event.name.as_str(), case.id.text());
+        let click_id = visit.ad_ids.first().map(|(_, id)| id.as_str());
+        let seen = Sighting {
+            act: Act::Event { name, id },
+            now,
+            visit: visit.id,
+            fresh: false,
+            address: visit.address,
+            network: visit.network.kind,
+            asn: visit.network.asn,
+            user_agent: &visit.user_agent,
+            ja4: "",
+            click_id,
+            again: true,
+            campaign: visit.utm.campaign.as_deref(),
+        };
+        let counters = self.visits.counters();
+        Acted {
+            counts: counters.count(policy.counters(), &seen),
+            since_page: Some(now.since(visit.last_page_at)),
+            repeats: policy.asks(FactName::EventRepeats).then(|| counters.repeats(now, visit.id, name, id)),
+        }
+    }
+
+    fn facts<'a>(&self, case: &'a Case, acted: &'a Acted, now: UnixMillis) -> Facts<'a> {
+        let visit = case.visit.as_deref();
+        let mut facts =
+            visit.map_or_else(|| Facts::unknown(&case.network, &case.agent), |visit| self.facts_of(visit, case.page, now));
+        facts.behaviour.counts = &acted.counts;
+        (facts.behaviour.since_page, facts.behaviour.repeats) = (acted.since_page, acted.repeats);
+        let captured = case.event.source == Source::Backend;
+        facts.event = Some(EventFacts {
+            name: &case.event.name,
+            payment: if captured { Payment::Captured } else { Payment::Claimed },
+            value: parse::value_of(&case.event.custom_data).map(hundredths),
+            from_browser: !captured,
+            since_click: visit.and_then(|visit| visit.clicked_at).map(|at| now.since(at)),
+        });
+        facts
+    }
+
+    /// The verdict an event is judged by. Without a visit and without a client of its own (a back-end event that joins
+    /// nobody) only the event is known.
+    fn verdict(&self, policy: &Policy, case: &Case, facts: &Facts<'_>) -> Arc<Verdict> {
+        match (&case.visit, &case.landing) {
+            (Some(visit), _) => Arc::clone(&self.rescore(policy, visit, facts).verdict),
+            (None, Some(landing)) => Arc::new(policy.rescore(facts, landing)),
+            (None, None) => Arc::new(policy.score(facts)),
+        }
+    }
 }
 
-fn facts(case: &Case, now: UnixMillis) -> Facts<'_> {
-    let visit = case.visit.as_deref();
-    let mut facts = visit.map_or_else(
-        || Facts::unknown(&case.network, &case.agent),
-        |visit| Facts { identity: visit.identity, ..Facts::unknown(&visit.network, &visit.agent) },
-    );
-    if let Some(visit) = visit {
-        facts.address = visit.address;
-        facts.page = visit.page;
-        facts.visit = VisitFacts {
-            pages: Some(visit.pages),
-            page_age: case.page.and_then(|page| visit.served(page)).map(|served| now.since(served)),
-            age: Some(now.since(visit.first_seen)),
-            returning: None,
-        };
-    }
-    let captured = case.event.source == Source::Backend;
-    facts.event = Some(EventFacts {
-        name: &case.event.name,
-        payment: if captured { Payment::Captured } else { Payment::Claimed },
-        value: parse::value_of(&case.event.custom_data).map(hundredths),
-        from_browser: !captured,
-        since_click: visit.and_then(|visit| visit.clicked_at).map(|at| now.since(at)),
-    });
-    facts
+/// What an event adds to what is known of behaviour.
+#[derive(Default)]
+struct Acted {
+    counts: Counts,
+    since_page: Option<Duration>,
+    repeats: Option<u32>,
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, which is what an absurd value deserves")]
 fn hundredths(value: f64) -> i64 {
     (value * 100.0).round() as i64
-}
-
-fn verdict(policy: &Policy, case: &Case, facts: &Facts<'_>) -> Verdict {
-    let known = case.visit.as_ref().map(|visit| &visit.verdict).or(case.landing.as_ref());
-    // Without a visit and without a client of its own (a back-end event that joins nobody) only the event is known.
-    let fresh = policy.score(facts);
-    match known {
-        Some(known) if known.class != Class::Visit || known.band >= fresh.band => Verdict::clone(known),
-        _ => fresh,
-    }
 }
 
 /// Applies what a rule changes. Paths are one or two keys, such as `opt_out` or `user_data.fbc`.

@@ -24,6 +24,7 @@ use crate::collect::reply::Refusal;
 use crate::collect::window::MINUTE;
 use crate::collect::window::Window;
 use crate::event::user;
+use crate::fact::Page;
 use crate::facts::Sources;
 use crate::hosts::Hosts;
 use crate::inject::tag;
@@ -35,11 +36,13 @@ use crate::telemetry::Metrics;
 use crate::verdict::Mode;
 use crate::visits::Visits;
 
+mod beacon;
 mod browser;
 mod decide;
 mod graph;
 mod reopen;
 mod reply;
+mod rescore;
 mod window;
 
 /// A place events go to, as the collector sees it.
@@ -93,6 +96,8 @@ pub struct Settings {
     pub token_grace: Duration,
     /// The most posts of one visit per minute: far above what a person does.
     pub posts_per_minute: u32,
+    /// The most events of one visit per minute, likewise; those beyond are left out.
+    pub events_per_minute: u32,
     /// How personal data is read.
     pub user: user::Settings,
 }
@@ -113,6 +118,7 @@ impl Default for Settings {
             token_life: Duration::from_hours(24),
             token_grace: Duration::from_hours(7 * 24),
             posts_per_minute: 240,
+            events_per_minute: 600,
             user: user::Settings::default(),
         }
     }
@@ -136,9 +142,16 @@ pub struct Collector {
     keys: Arc<Keys>,
     metrics: Metrics,
     clock: Clock,
-    /// Posts of a visit in its current minute; bounded, so that a flood of visits costs no memory.
-    posts: Cache<Uuid, Arc<Window>>,
+    /// Posts and events of a visit in its current minute; bounded, so that a flood of visits costs no memory.
+    posts: Cache<Uuid, Arc<Pace>>,
     caps: Caps,
+}
+
+/// How often a visit has come lately.
+#[derive(Debug, Default)]
+struct Pace {
+    posts: Window,
+    events: Window,
 }
 
 /// The body of a request as far as it came. May hold keys and raw contact data, so it has no `Debug`.
@@ -216,9 +229,13 @@ impl Collector {
         answer
     }
 
-    /// Answers `GET {prefix}/t.js` and `{prefix}/s.js`, the tag's scripts.
+    /// Answers `GET {prefix}/t.js` and `{prefix}/s.js`, the tag's scripts, and whatever else is asked for there.
     pub fn script(&self, head: &Parts) -> Response<Full<Bytes>> {
-        let served = if head.uri.path().ends_with("/s.js") { tag::blocking() } else { tag::asynchronous() };
+        let served = match head.uri.path().rsplit('/').next() {
+            Some("s.js") => tag::blocking(),
+            Some("t.js") => tag::asynchronous(),
+            _ => return self.trap(head),
+        };
         let takes_gzip = head.headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).is_some_and(takes_gzip);
         // A URL with the script's hash never changes its meaning; one without is asked for again.
         let versioned = head.uri.query().is_some_and(|query| query.starts_with("v="));
@@ -231,8 +248,14 @@ impl Collector {
 
     /// Whether a visit may post once more in this minute.
     fn may_post(&self, visit: Uuid, now: UnixMillis) -> bool {
-        let window = self.posts.get_with(visit, Arc::default);
-        window.admit(now, self.settings.posts_per_minute).is_ok()
+        let pace = self.posts.get_with(visit, Arc::default);
+        pace.posts.admit(now, self.settings.posts_per_minute).is_ok()
+    }
+
+    /// Whether a visit may tell of one more event in this minute: each costs a row, and what Meta is told.
+    fn may_tell(&self, visit: Uuid, now: UnixMillis) -> bool {
+        let pace = self.posts.get_with(visit, Arc::default);
+        pace.events.admit(now, self.settings.events_per_minute).is_ok()
     }
 }
 
@@ -241,6 +264,12 @@ impl Collector {
 pub async fn events_in(headers: &HeaderMap, body: Bytes) -> Option<usize> {
     let posted = graph::body::read(headers, Body::Whole(body), Settings::default().graph_body_limit).await.ok()?;
     posted.request().ok().map(|request| request.events.len())
+}
+
+/// What a page's script reports in one `proof` item, and how many of its values were malformed; `None` where it is no JSON.
+/// No token is asked for and nothing is done with it.
+pub fn reported(sources: &Sources, headers: &HeaderMap, item: &[u8]) -> Option<(Page, u32)> {
+    serde_json::from_slice(item).ok().map(|item| beacon::read(sources, &item, headers))
 }
 
 /// What the Graph-compatible listener says to a connection that is one too many, as bytes on the wire.

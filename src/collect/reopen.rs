@@ -12,13 +12,13 @@ use crate::click::AdIds;
 use crate::click::Campaign;
 use crate::collect::Collector;
 use crate::cookie;
-use crate::facts;
 use crate::seal::PageToken;
 use crate::verdict::Band;
 use crate::verdict::Consent;
 use crate::verdict::Verdict;
 use crate::visits::PageView;
 use crate::visits::Visit;
+use crate::visits::Walk;
 
 /// Opens a visit anew from its token, where a restart or a full table has forgotten it; else what it proves from now on
 /// would be lost, and what it waits for would never be released.
@@ -39,7 +39,7 @@ pub(super) fn visit(room: &Collector, head: &Parts, peer: Option<IpAddr>, token:
         address: peer,
         user_agent: text(USER_AGENT).unwrap_or_default(),
         network,
-        identity: facts::identity(&network, &agent),
+        identity: room.sources.identity(peer, &network, &agent),
         agent,
         url: text(REFERER).unwrap_or_default(),
         ad_ids: AdIds::default(),
@@ -48,6 +48,7 @@ pub(super) fn visit(room: &Collector, head: &Parts, peer: Option<IpAddr>, token:
         fbc: own(cookie::FBC),
         verdict: Arc::new(landing(token)),
         consent,
+        walk: Walk::default(),
     })
 }
 

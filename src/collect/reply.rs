@@ -115,6 +115,15 @@ pub(super) fn json(status: u16, body: &Value) -> Response<Full<Bytes>> {
     answer
 }
 
+/// No content, for nobody's index.
+pub(super) fn nothing() -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer.headers_mut().insert("x-robots-tag", HeaderValue::from_static("noindex, nofollow"));
+    answer
+}
+
 /// A script of the tag.
 pub(super) fn script(body: Bytes, is_gzip: bool, versioned: bool) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::new(body));

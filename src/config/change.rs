@@ -25,7 +25,11 @@ impl Config {
         keep("admin.token", !is_same_secret(newer.admin_token.as_ref(), self.admin_token.as_ref()));
         keep("admin.hosts", newer.admin_hosts != self.admin_hosts);
         keep("access_log", newer.access_log != self.access_log);
+        keep("dns", newer.dns != self.dns);
         keep("limits.spool_bytes", newer.limits.spool_bytes != self.limits.spool_bytes);
+        keep("limits.visits", newer.limits.visits != self.limits.visits);
+        keep("limits.plain_visits", newer.limits.plain_visits != self.limits.plain_visits);
+        keep("limits.counter_bytes", newer.limits.counter_bytes != self.limits.counter_bytes);
         taken.listen = self.listen;
         taken.state.clone_from(&self.state);
         taken.cores = self.cores;
@@ -34,7 +38,11 @@ impl Config {
         taken.admin_token.clone_from(&self.admin_token);
         taken.admin_hosts.clone_from(&self.admin_hosts);
         taken.access_log.clone_from(&self.access_log);
+        taken.dns.clone_from(&self.dns);
         taken.limits.spool_bytes = self.limits.spool_bytes;
+        taken.limits.visits = self.limits.visits;
+        taken.limits.plain_visits = self.limits.plain_visits;
+        taken.limits.counter_bytes = self.limits.counter_bytes;
         match (&mut taken.tls, &self.tls) {
             (Some(tls), Some(standing)) => {
                 keep("tls.redirect", tls.redirect != standing.redirect);
@@ -88,9 +96,12 @@ mod tests {
     #[test]
     fn what_belongs_to_the_process_waits_for_a_restart_and_is_named() {
         let standing = config("", "");
-        let newer = config("listen: 127.0.0.1:1\ncores: 3\nmode: strict\nlimits: { connections: 7, spool_bytes: 9MiB }\n", "");
+        let newer = config(
+            "listen: 127.0.0.1:1\ncores: 3\nmode: strict\nlimits: { connections: 7, spool_bytes: 9MiB, visits: 5000, counter_bytes: 2MiB }\n",
+            "",
+        );
         let (taken, left) = standing.taking(&newer);
-        assert_eq!(left, ["listen", "cores", "limits.spool_bytes"]);
+        assert_eq!(left, ["listen", "cores", "limits.spool_bytes", "limits.visits", "limits.counter_bytes"]);
         assert_eq!((taken.listen, taken.cores), (standing.listen, None));
         assert_eq!((taken.mode, taken.limits.connections), (newer.mode, 7));
         let tls = "tls: { certificates: [{ certificate: a.pem, key: a.key }] }\n";

@@ -75,10 +75,70 @@ fn named(name: &str, item: &Node, faults: &Faults) -> Vec<IpNetwork> {
 pub(super) fn fronts(file: &Section<'_>) -> Fronts {
     let section = file.section("client_address");
     let field = section.parsed("header", "a field such as `cf-connecting-ip`", AddressField::of_name);
-    let ja4 =
-        section.parsed("ja4_header", "the name of a field such as `x-ja4`", |name| HeaderName::from_bytes(name.as_bytes()).ok());
+    let ja4 = ja4_field(&section);
     section.finish();
     Fronts { client_field: field.unwrap_or_default(), ja4_field: ja4, proxy_protocol: proxy_protocol(file) }
+}
+
+/// The field that names the visitor's JA4. It is taken from everybody who is not trusted, so it must be one that no visitor
+/// needs.
+fn ja4_field(section: &Section<'_>) -> Option<HeaderName> {
+    let named = |name: &str| HeaderName::from_bytes(name.as_bytes()).ok();
+    let field = section.parsed("ja4_header", "the name of a field such as `x-ja4`", named)?;
+    if !needed(field.as_str()) {
+        return Some(field);
+    }
+    if let Some(node) = section.node("ja4_header") {
+        let hint = "name a field that only the proxy in front writes, such as `x-ja4`".to_owned();
+        section.faults().at(
+            node,
+            format!("`{field}` is a field of ordinary requests: it would be taken from visitors"),
+            Some(hint),
+        );
+    }
+    None
+}
+
+/// Whether a visitor's own request may need the field: request fields of RFC 9110, 9111, 9112 and 9218, of Fetch and CORS, the
+/// families that browsers, proxies and shops' scripts write, and who the client is.
+fn needed(name: &str) -> bool {
+    const FAMILIES: &[&str] =
+        &["accept", "access-control-", "content-", "if-", "sec-", "x-forwarded-", "x-clicksieve-", "x-csrf", "x-xsrf"];
+    const FIELDS: &[&str] = &[
+        "authorization",
+        "cache-control",
+        "connection",
+        "cookie",
+        "date",
+        "dnt",
+        "expect",
+        "forwarded",
+        "from",
+        "host",
+        "http2-settings",
+        "idempotency-key",
+        "keep-alive",
+        "max-forwards",
+        "origin",
+        "pragma",
+        "priority",
+        "proxy-authorization",
+        "proxy-connection",
+        "purpose",
+        "range",
+        "referer",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "upgrade-insecure-requests",
+        "user-agent",
+        "via",
+        "warning",
+        "x-http-method-override",
+        "x-requested-with",
+    ];
+    FAMILIES.iter().any(|family| name.starts_with(family)) || FIELDS.contains(&name) || AddressField::of_name(name).is_some()
 }
 
 /// Whether connections begin with a preamble. Nobody may say one where nobody is trusted.

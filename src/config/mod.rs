@@ -4,6 +4,8 @@
 mod acme;
 mod change;
 mod fronts;
+mod identities;
+mod lists;
 mod read;
 mod secret;
 mod servers;
@@ -28,16 +30,23 @@ use crate::proxy::CookieDomain;
 use crate::proxy::HostField;
 use crate::proxy::Origin;
 use crate::proxy::servers::Group;
+use crate::refresh::lists::Source;
+use crate::refresh::names;
 use crate::server::streams;
 use crate::server::tls::acme::Settings as Acme;
 use crate::server::tls::certificates::Files;
 use crate::verdict::Mode;
+
+pub use identities::KeySource;
+pub use identities::SignedAgents;
+pub use identities::read_keys;
 
 /// Where the value of an environment variable comes from.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The checked configuration.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file that is on or off")]
 pub struct Config {
     /// The shop's listener.
     pub listen: SocketAddr,
@@ -61,10 +70,14 @@ pub struct Config {
     pub rules: Option<PathBuf>,
     /// A folder whose lists replace the shipped ones of the same name.
     pub data: Option<PathBuf>,
+    /// Lists that are fetched or read, in place of shipped ones or beside them.
+    pub lists: Vec<Source>,
     /// Where the tag and the collector live on the shop's own host.
     pub prefix: String,
     /// Whether gzip pages may get the script spliced in front of the compressed stream.
     pub splice: bool,
+    /// Whether forms get a field that nobody sees.
+    pub form_trap: bool,
     /// Peers whose forwarding fields are believed.
     pub trusted_proxies: Vec<IpNetwork>,
     /// How they say whose a request is.
@@ -103,6 +116,10 @@ pub struct Config {
     pub http2: streams::Limits,
     /// What is plainly proxied.
     pub bypass: Bypass,
+    /// Whom to ask for the names behind addresses that claim to be a crawler's; nobody without it.
+    pub dns: Option<names::Settings>,
+    /// The keys of automated clients that are known.
+    pub signers: SignedAgents,
 }
 
 /// One of several shops.
@@ -229,8 +246,16 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Bytes of the spool's file.
     pub spool_bytes: u64,
+    /// Visits with a click id or a proof.
+    pub visits: usize,
+    /// Visits with neither.
+    pub plain_visits: usize,
+    /// Bytes of counters in memory.
+    pub counter_bytes: u64,
     /// Requests of one destination's key at the Graph-compatible listener per minute.
     pub graph_requests_per_minute: u32,
+    /// Requests held in a tarpit at once.
+    pub held_clicks: usize,
     /// Fields of a request head.
     pub fields: usize,
     /// Bytes of a request line.
@@ -410,6 +435,17 @@ mod tests {
         assert_eq!(config.fronts.ja4_field, Some(HeaderName::from_static("x-ja4")));
         let found = faults("upstream: http://s:1\nclient_address: { ja4_header: x ja4 }\n");
         assert!(found[0].contains("the name of a field such as `x-ja4`"), "{found:?}");
+    }
+
+    #[test]
+    fn a_field_of_ordinary_requests_cannot_bring_the_ja4() {
+        for name in ["Host", "cookie", "Content-Length", "transfer-encoding", "Sec-CH-UA", "x-forwarded-for", "Keep-Alive"] {
+            let found = faults(&format!("upstream: http://s:1\nclient_address: {{ ja4_header: {name} }}\n"));
+            assert_eq!(found.len(), 1, "{name}: {found:?}");
+            let said = format!("2:31: `{}` is a field of ordinary requests", name.to_ascii_lowercase());
+            assert!(found[0].contains(&said), "{found:?}");
+        }
+        assert!(parse("upstream: http://s:1\nclient_address: { ja4_header: cloudfront-viewer-ja4-fingerprint }\n").is_ok());
     }
 
     #[test]

@@ -20,6 +20,8 @@ use crate::config::Records;
 use crate::config::Tls;
 use crate::config::acme;
 use crate::config::fronts;
+use crate::config::identities;
+use crate::config::lists;
 use crate::config::secret::Secrets;
 use crate::config::sites;
 use crate::config::value;
@@ -48,6 +50,7 @@ pub(super) fn config(name: &str, bytes: &[u8], folder: &Path, environment: Envir
     let file = Section::of(&node, &faults);
     let destinations = destinations(&file, secrets);
     let shops = sites::shops(&file, &node, folder, &destinations);
+    let signers = identities::signers(&file, folder, &shops.sites);
     let graph = file.section("graph");
     let admin = file.section("admin");
     let config = Config {
@@ -63,8 +66,10 @@ pub(super) fn config(name: &str, bytes: &[u8], folder: &Path, environment: Envir
         cores: file.number("cores", 1..=1_024).and_then(|cores| usize::try_from(cores).ok()),
         rules: file.text("rules").map(|path| folder.join(path)),
         data: file.text("data").map(|path| folder.join(path)),
+        lists: lists::lists(&file, folder),
         prefix: file.parsed("prefix", "a path such as `/_cs`", value::prefix).unwrap_or_else(|| "/_cs".to_owned()),
         splice: file.flag("splice").unwrap_or(true),
+        form_trap: file.flag("form_trap").unwrap_or(false),
         trusted_proxies: fronts::trusted(&file),
         fronts: fronts::fronts(&file),
         host: host(&file),
@@ -84,6 +89,8 @@ pub(super) fn config(name: &str, bytes: &[u8], folder: &Path, environment: Envir
         limits: limits(&file.section("limits")),
         http2: http2(&file.section("http2")),
         bypass: bypass(&file.section("bypass")),
+        dns: identities::dns(&file),
+        signers,
     };
     graph.finish();
     admin.finish();
@@ -259,7 +266,13 @@ fn limits(section: &Section<'_>) -> Limits {
         connections: count("connections", 10_000),
         connections_per_address: count("connections_per_address", 1_024),
         spool_bytes: section.parsed("spool_bytes", "a size such as `1GiB`", value::size).unwrap_or(GIB),
+        visits: within(section, "visits", 1_000..=20_000_000).unwrap_or(200_000),
+        plain_visits: within(section, "plain_visits", 1_000..=20_000_000).unwrap_or(100_000),
+        counter_bytes: section
+            .parsed("counter_bytes", "a size of at least `1MiB`", |text| value::size(text).filter(|bytes| *bytes >= 1 << 20))
+            .unwrap_or(64 << 20),
         graph_requests_per_minute: u32::try_from(count("graph_requests_per_minute", 12_000)).unwrap_or(u32::MAX),
+        held_clicks: count("held_clicks", 100),
         fields: within(section, "fields", 10..=1_000).unwrap_or(door.fields),
         line: within(section, "line", 1_024..=65_536).unwrap_or(door.line_limit),
         head: within(section, "head", 8_192..=1_048_576).unwrap_or(door.head_limit),

@@ -1,7 +1,18 @@
 //! All facts: what is known about a click, a visit or an event, without judgement. A fact may be unknown; an unknown fact
 //! never counts against a visitor. Must not know rules or points.
 
+mod aged;
+mod announcer;
+mod behaviour;
+mod challenge;
+mod codes;
+mod coherence;
+pub mod counting;
+#[cfg(test)]
+pub(crate) mod drawn;
+mod form;
 mod names;
+mod page;
 mod parts;
 mod shown;
 mod words;
@@ -9,36 +20,62 @@ mod words;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http::HeaderMap;
 use http::header::HeaderName;
 
 use crate::click::AdNetwork;
+use crate::click::Field;
 use crate::click::Purpose;
 use crate::click::Scheme;
+use crate::click::Sent;
+use crate::click::field_text;
 
 pub use crate::lists::ListSet;
+pub use aged::Aged;
+pub use announcer::AsWords;
+pub use behaviour::Behaviour;
+pub use challenge::ChallengeFacts;
+pub use coherence::Accept;
+pub use coherence::Coherence;
+pub use coherence::Encodings;
+pub use coherence::FetchMetadata;
+pub use coherence::Fields;
+pub use coherence::Fit;
+pub use coherence::H2Family;
+pub use coherence::HintsAgent;
+pub use coherence::HintsForm;
+pub use coherence::TlsFamily;
+pub use form::AgentForm;
 pub use names::FactName;
 pub use names::Type;
 pub use names::identity_names;
+pub use page::Page;
+pub use page::Zone;
 pub use parts::Agent;
 pub use parts::EventFacts;
 pub use parts::Identity;
 pub use parts::Network;
-pub use parts::Page;
 pub use parts::VisitFacts;
 pub use shown::H2Shown;
 pub use shown::Shown;
 pub use shown::TlsShown;
 pub use words::AgentKind;
+pub use words::Agreement;
+pub use words::ClickMoves;
+pub use words::Counter;
+pub use words::Deed;
+pub use words::Device;
+pub use words::Distinct;
 pub use words::Engine;
 pub use words::HttpVersion;
 pub use words::IdShape;
 pub use words::InApp;
+pub use words::Look;
 pub use words::NameCase;
 pub use words::NetworkKind;
 pub use words::Os;
 pub use words::Payment;
 pub use words::Proof;
+pub use words::Signed;
 pub use words::TlsVersion;
 
 /// All facts about one request or event; what rules are evaluated on. It borrows, so building it costs no allocation.
@@ -50,10 +87,12 @@ pub struct Facts<'a> {
     pub network: &'a Network,
     /// What the agent says.
     pub agent: &'a Agent,
+    /// The user agent as sent.
+    pub user_agent: Option<&'a str>,
     /// Who a declared crawler really is.
     pub identity: Identity,
     /// The request's fields; `None` where no request is at hand (all header facts are then unknown).
-    pub headers: Option<&'a HeaderMap>,
+    pub sent: Option<Sent<'a>>,
     /// What the visitor's connection shows.
     pub shown: Shown<'a>,
     /// The scheme the visitor used.
@@ -80,6 +119,14 @@ pub struct Facts<'a> {
     pub visit: VisitFacts,
     /// The event, where one is judged.
     pub event: Option<EventFacts<'a>>,
+    /// Whether the request agrees with itself.
+    pub coherence: Coherence,
+    /// What is known of behaviour over time.
+    pub behaviour: Behaviour<'a>,
+    /// How the signature of an automated client stands; `None` where no request is at hand.
+    pub signed: Option<Signed>,
+    /// The challenge of a click action.
+    pub challenge: ChallengeFacts,
 }
 
 /// The value of one fact.
@@ -106,8 +153,9 @@ impl<'a> Facts<'a> {
             address: None,
             network,
             agent,
+            user_agent: None,
             identity: Identity::None,
-            headers: None,
+            sent: None,
             shown: Shown::default(),
             scheme: None,
             host: None,
@@ -121,13 +169,22 @@ impl<'a> Facts<'a> {
             page: Page::default(),
             visit: VisitFacts::default(),
             event: None,
+            coherence: Coherence::default(),
+            behaviour: Behaviour::default(),
+            signed: None,
+            challenge: ChallengeFacts::default(),
         }
     }
 
     /// The value of a fact.
     pub fn value(&self, name: FactName) -> Value<'_> {
         match name {
-            FactName::NetIp | FactName::NetKind | FactName::NetAsn | FactName::NetCountry => self.network_value(name),
+            FactName::NetIp
+            | FactName::NetKind
+            | FactName::NetAsn
+            | FactName::NetCountry
+            | FactName::NetStale
+            | FactName::NetAsWords => self.network_value(name),
             FactName::UaKind
             | FactName::UaFamily
             | FactName::UaEngine
@@ -138,10 +195,15 @@ impl<'a> Facts<'a> {
             | FactName::ClientInApp
             | FactName::Identity
             | FactName::IdentityImpostor => self.agent_value(name),
-            FactName::HttpPurpose => known(self.purpose, |purpose| Value::Text(purpose.name())),
-            FactName::HttpScheme => known(self.scheme, |scheme| Value::Text(scheme.name())),
-            FactName::HttpHost => known(self.host, Value::Text),
-            FactName::HttpPath => known(self.path, Value::Text),
+            FactName::UaDevice
+            | FactName::UaBehind
+            | FactName::UaFuture
+            | FactName::UaImpossible
+            | FactName::UaAltered
+            | FactName::UaKnownBrowser
+            | FactName::IdentityClaim
+            | FactName::IdentityUnverified
+            | FactName::AgentSigned => self.form_value(name),
             FactName::HttpVersion
             | FactName::HttpNames
             | FactName::HttpNameCase
@@ -155,12 +217,29 @@ impl<'a> Facts<'a> {
             | FactName::H2Order
             | FactName::H2Weight
             | FactName::SpoofedForwarding => self.shown_value(name),
+            _ => self.request_value(name),
+        }
+    }
+
+    fn request_value(&self, name: FactName) -> Value<'_> {
+        match name {
+            FactName::HttpPurpose => known(self.purpose, |purpose| Value::Text(purpose.name())),
+            FactName::HttpScheme => known(self.scheme, |scheme| Value::Text(scheme.name())),
+            FactName::HttpHost => known(self.host, Value::Text),
+            FactName::HttpPath => known(self.path, Value::Text),
             FactName::ClickNetwork => self.of_url(self.click_id.map(|(network, _)| network.name())),
             FactName::ClickId => self.of_url(self.click_id.map(|(_, id)| id)),
             FactName::UtmSource => self.of_url(self.utm_source),
             FactName::UtmCampaign => self.of_url(self.utm_campaign),
             FactName::ClickFbclidShape => known(self.fbclid, |shape| Value::Text(shape.name())),
             FactName::ClickGclidShape => known(self.gclid, |shape| Value::Text(shape.name())),
+            FactName::ClientChallenge => known(self.challenge.name(), Value::Text),
+            _ => self.coherence.value(name).unwrap_or_else(|| self.visit_value(name)),
+        }
+    }
+
+    fn visit_value(&self, name: FactName) -> Value<'_> {
+        match name {
             FactName::PageProof => known(self.page.proof, |proof| Value::Text(proof.name())),
             FactName::PageWebdriver => known(self.page.webdriver, Value::Bool),
             FactName::PageInteraction => known(self.page.interaction, Value::Bool),
@@ -173,16 +252,36 @@ impl<'a> Facts<'a> {
             FactName::EventFromBrowser => known(self.event, |event| Value::Bool(event.from_browser)),
             FactName::EventValue => known(self.event.and_then(|event| event.value), Value::Number),
             FactName::EventSinceClick => known(self.event.and_then(|event| event.since_click), millis),
+            FactName::VisitSecondPageAfter
+            | FactName::VisitAssets
+            | FactName::VisitCadence
+            | FactName::VisitFastestStep
+            | FactName::VisitMedianStep
+            | FactName::BurstCampaignAsn
+            | FactName::EventSincePage
+            | FactName::EventRepeats => self.behaviour.value(name),
+            _ => self.page.value(name).unwrap_or(Value::Unknown),
         }
     }
 
     /// The value of a request field; the first where it is repeated.
     pub fn header(&self, name: &HeaderName) -> Value<'_> {
-        match self.headers {
+        match self.sent {
             None => Value::Unknown,
-            Some(headers) => match headers.get(name) {
+            Some(sent) => match sent.all().get(name) {
                 None => Value::Missing,
-                Some(value) => value.to_str().map_or(Value::Unknown, Value::Text),
+                Some(value) => known(field_text(value), Value::Text),
+            },
+        }
+    }
+
+    /// The value of a field that is gathered.
+    pub fn field(&self, field: Field) -> Value<'_> {
+        match self.sent {
+            None => Value::Unknown,
+            Some(sent) => match sent.value(field) {
+                None => Value::Missing,
+                Some(value) => known(field_text(value), Value::Text),
             },
         }
     }
@@ -190,9 +289,14 @@ impl<'a> Facts<'a> {
     fn network_value(&self, name: FactName) -> Value<'_> {
         match name {
             FactName::NetIp => known(self.address, Value::Address),
-            FactName::NetKind if self.network.kind == NetworkKind::Unknown => Value::Unknown,
+            FactName::NetKind | FactName::NetStale if self.network.kind == NetworkKind::Unknown => Value::Unknown,
             FactName::NetKind => Value::Text(self.network.kind.name()),
             FactName::NetAsn => known(self.network.asn, |asn| Value::Number(i64::from(asn))),
+            FactName::NetStale => Value::Bool(self.network.stale),
+            FactName::NetAsWords => known(self.network.words, |words| match words {
+                AsWords::Hosting => Value::Text("hosting"),
+                AsWords::Nothing => Value::Missing,
+            }),
             _ => match &self.network.country {
                 Some(code) => std::str::from_utf8(code).map_or(Value::Unknown, Value::Text),
                 None => Value::Unknown,
@@ -211,7 +315,8 @@ impl<'a> Facts<'a> {
             FactName::UaMajor => known(agent.major, |major| Value::Number(i64::from(major))),
             FactName::UaOs => known(agent.os, |os| Value::Text(os.name())),
             FactName::UaMobile => known(agent.os, |_| Value::Bool(agent.mobile)),
-            FactName::UaRobot if agent.kind == AgentKind::Unknown && agent.robot.is_none() => Value::Unknown,
+            // An agent that was read and fits no pattern is known to fit none, whatever it is.
+            FactName::UaRobot if agent.form.known_browser.is_none() && agent.kind == AgentKind::Unknown => Value::Unknown,
             FactName::UaRobot => Value::Bool(agent.robot.is_some()),
             FactName::ClientInApp => match (agent.in_app, agent.kind) {
                 (Some(app), _) => Value::Text(app.name()),
@@ -274,6 +379,7 @@ fn millis<'a>(duration: Duration) -> Value<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderMap;
 
     #[test]
     fn every_fact_name_is_found_by_its_own_name_and_only_once() {
@@ -299,7 +405,7 @@ mod tests {
         let name = HeaderName::from_static("sec-ch-ua");
         let mut facts = Facts::unknown(&network, &agent);
         assert_eq!(facts.header(&name), Value::Unknown);
-        facts.headers = Some(&headers);
+        facts.sent = Some(Sent::of(&headers));
         assert_eq!(facts.header(&name), Value::Missing);
     }
 

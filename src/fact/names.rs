@@ -1,15 +1,32 @@
 //! Names and types of all facts, as rules are checked against them. Must not know any value.
 
+use crate::fact::announcer::AsWords;
+use crate::fact::challenge::ChallengeFacts;
+use crate::fact::coherence::Accept;
+use crate::fact::coherence::Encodings;
+use crate::fact::coherence::FetchMetadata;
+use crate::fact::coherence::Fields;
+use crate::fact::coherence::Fit;
+use crate::fact::coherence::H2Family;
+use crate::fact::coherence::HintsAgent;
+use crate::fact::coherence::HintsForm;
+use crate::fact::coherence::TlsFamily;
 use crate::fact::words::AgentKind;
+use crate::fact::words::Agreement;
+use crate::fact::words::ClickMoves;
+use crate::fact::words::Deed;
+use crate::fact::words::Device;
 use crate::fact::words::Engine;
 use crate::fact::words::HttpVersion;
 use crate::fact::words::IdShape;
 use crate::fact::words::InApp;
+use crate::fact::words::Look;
 use crate::fact::words::NameCase;
 use crate::fact::words::NetworkKind;
 use crate::fact::words::Os;
 use crate::fact::words::Payment;
 use crate::fact::words::Proof;
+use crate::fact::words::Signed;
 use crate::fact::words::TlsVersion;
 
 /// The type of a fact, by which rules are checked when they are loaded.
@@ -85,6 +102,19 @@ const IDENTITY_NAMES: &[&str] = &[
     "kagi",
     "censys",
     "shodan",
+    "tiktok",
+    "baidu",
+    "seznam",
+    "naver",
+    "petal",
+    "yahoo",
+    "amazon",
+    "commoncrawl",
+    "slack",
+    "whatsapp",
+    "discord",
+    "snapchat",
+    "skype",
 ];
 const PURPOSE_NAMES: &[&str] = &["view", "prefetch", "prerender", "preview"];
 const AD_NETWORK_NAMES: &[&str] = &["meta", "google", "tiktok", "microsoft", "snap", "pinterest", "linkedin", "x", "reddit"];
@@ -144,4 +174,57 @@ fact_names! {
     EventValue = "event.value", Type::Number, "`custom_data.value` in hundredths of the currency's unit.";
     EventFromBrowser = "event.from_browser", Type::Bool, "Only the browser reported the event.";
     EventSinceClick = "event.since_click", Type::Duration, "Time from the click to the event.";
+    HintsForm = "hints.form", Type::Word(HintsForm::NAMES), "Whether the client hints are those that the claimed browser sends over TLS; `foreign`: it sends none ever.";
+    HintsBrands = "hints.brands", Type::Word(Fit::NAMES), "Whether the made-up brand of `Sec-CH-UA` is the one that Chromium derives from its version.";
+    HintsAgent = "hints.agent", Type::Word(HintsAgent::NAMES), "Whether the client hints and the user agent say the same; else what they differ in.";
+    FetchMetadata = "fetch.metadata", Type::Word(FetchMetadata::NAMES), "Whether the fetch metadata are those of a browser that opens a page; else what is wrong.";
+    HttpAccept = "http.accept", Type::Word(Accept::NAMES), "Whether `Accept` is what the claimed browser sends for a page; `any`: `*/*` alone.";
+    HttpEncodings = "http.encodings", Type::Word(Encodings::NAMES), "Whether `Accept-Encoding` is what the claimed browser sends; `short`: less than it can read.";
+    HttpLanguage = "http.language", Type::Word(Fit::NAMES), "Whether `Accept-Language` is written as browsers write it.";
+    HttpOrder = "http.order", Type::Word(Fit::NAMES), "Whether the fields stand in the order of the claimed browser; fields that come and go do not count.";
+    HttpCase = "http.case", Type::Word(Fit::NAMES), "Whether the names of the fields are written as browsers write them; HTTP/1 only.";
+    HttpFields = "http.fields", Type::Word(Fields::NAMES), "Whether a field is there that the claimed browser never sends, or one lacks that it always sends.";
+    HttpSecureOnly = "http.secure_only", Type::Bool, "Over plain HTTP came what browsers say over TLS only.";
+    TlsFamily = "tls.family", Type::Word(TlsFamily::NAMES), "Whether the handshake is of the claimed browser's family; else what is not.";
+    H2Family = "h2.family", Type::Word(H2Family::NAMES), "Whether the HTTP/2 connection opens as in the claimed browser's family; else what does not.";
+    UaFullVersion = "ua.full_version", Type::Bool, "A plain Chrome names more than its major version, which Chrome stopped doing.";
+    PageDriver = "page.driver", Type::Bool, "A driver left its marks in the page: globals or attributes of its own.";
+    PageWebdriverOdd = "page.webdriver_odd", Type::Bool, "`navigator.webdriver` is gone where the claimed browser has it, or was replaced.";
+    PagePlatform = "page.platform", Type::Word(Agreement::NAMES), "The platform the page sees against the agent's.";
+    PageAgent = "page.agent", Type::Word(Agreement::NAMES), "The agent the page sees against the request's.";
+    PageWorker = "page.worker", Type::Word(Agreement::NAMES), "What a worker sees of the browser against what the page sees.";
+    PageLanguages = "page.languages", Type::Word(Agreement::NAMES), "The first language the page sees against those of the request.";
+    PageWindow = "page.window", Type::Word(Look::NAMES), "A desktop's window against its screen.";
+    PagePointer = "page.pointer", Type::Word(Look::NAMES), "Whether a desktop has anything to point with.";
+    PagePatched = "page.patched", Type::Bool, "The browser's own functions are wrapped to hide something.";
+    PageClickMoves = "page.click_moves", Type::Word(ClickMoves::NAMES), "How the pointer came to the first mouse click; `none` without one, as by touch and keyboard.";
+    PageUntrusted = "page.untrusted", Type::Bool, "The page saw presses and keys that a script made, and none that a person made.";
+    PageSoftwareGl = "page.software_gl", Type::Bool, "The processor draws what a graphics card should.";
+    PageTimezone = "page.timezone", Type::Text, "The browser's time zone, as `Europe/Berlin`.";
+    PageFirstInteraction = "page.first_interaction", Type::Duration, "Time from the page's start to the first true interaction.";
+    PageInteractionKind = "page.interaction_kind", Type::Word(Deed::NAMES), "What that interaction was.";
+    PageVisible = "page.visible", Type::Bool, "The page was visible at least once.";
+    PageReplayed = "page.replayed", Type::Bool, "The visitor sent a page's proof that belongs to another visitor.";
+    TrapLink = "trap.link", Type::Bool, "A link was followed that nobody sees.";
+    TrapForm = "trap.form", Type::Bool, "A field was filled that nobody sees.";
+    VisitSecondPageAfter = "visit.second_page_after", Type::Duration, "Time from the visit's landing to its second page view.";
+    VisitAssets = "visit.assets", Type::Bool, "The landing was followed by style sheets, scripts, images or fonts; not known for ten seconds, nor where the shop's do not come through clicksieve.";
+    VisitCadence = "visit.cadence", Type::Number, "How much the times between the visit's page views vary, in hundredths of their mean; from seven page views on.";
+    VisitFastestStep = "visit.fastest_step", Type::Duration, "The shortest time from a page to the next one that was reached from it.";
+    VisitMedianStep = "visit.median_step", Type::Duration, "The usual one of these times; from four of them on.";
+    BurstCampaignAsn = "burst.campaign_asn", Type::Number, "How far the last ten minutes' clicks of the campaign from this network stand above what is usual, in standard deviations.";
+    EventSincePage = "event.since_page", Type::Duration, "Time from the visit's newest page view to the event.";
+    EventRepeats = "event.repeats", Type::Number, "Events of the same name that the visit had before, within an hour; copies of one event count once.";
+    UaDevice = "ua.device" | "agent.device", Type::Word(Device::NAMES), "The class of device the agent claims.";
+    UaBehind = "ua.behind", Type::Number, "Majors behind the newest known of a family that updates itself; unknown on televisions, consoles, old systems, iOS and in apps.";
+    UaFuture = "ua.future", Type::Bool, "The agent's version is one that nobody can have yet.";
+    UaImpossible = "ua.impossible", Type::Bool, "The agent contradicts itself as no browser does.";
+    UaAltered = "ua.altered", Type::Bool, "The agent is one that only a tool sends, people's own included: Chrome with a full version since 110, or Chrome's name on iOS.";
+    UaKnownBrowser = "ua.known_browser", Type::Bool, "The agent is a browser known by name, on a known system, and no known robot.";
+    IdentityClaim = "identity.claim", Type::Word(IDENTITY_NAMES), "The identity a declared crawler claims, verified or not; missing for everybody else.";
+    IdentityUnverified = "identity.unverified", Type::Bool, "The agent claims an identity, and nothing published or asked so far says whether it is true.";
+    AgentSigned = "agent.signed", Type::Word(Signed::NAMES), "How the request's signature as an automated client stands (RFC 9421, tag `web-bot-auth`).";
+    ClientChallenge = "client.challenge", Type::Word(ChallengeFacts::NAMES), "Whether the visitor passed a challenge of a click action not long ago.";
+    NetStale = "net.stale", Type::Bool, "Every list that says the network's kind is past its age.";
+    NetAsWords = "net.as_words", Type::Word(AsWords::NAMES), "What the name of whoever announces the address says, where its kind is not known; missing if nothing.";
 }

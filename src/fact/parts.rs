@@ -1,18 +1,17 @@
-//! What is known of an address, an agent, a page, a visit and an event, each by itself. Must not know where it was learnt.
+//! What is known of an address, an agent, a visit and an event, each by itself. Must not know where it was learnt.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::Serialize;
-
+use crate::fact::aged::Aged;
+use crate::fact::announcer::AsWords;
+use crate::fact::form::AgentForm;
 use crate::fact::words::AgentKind;
 use crate::fact::words::Engine;
 use crate::fact::words::InApp;
 use crate::fact::words::NetworkKind;
 use crate::fact::words::Os;
 use crate::fact::words::Payment;
-use crate::fact::words::Proof;
 use crate::lists::ListSet;
 
 /// What is known of an address.
@@ -28,11 +27,26 @@ pub struct Network {
     pub lists: ListSet,
     /// The crawler whose published range holds it (`facebook`, `googlebot`, …).
     pub crawler: Option<&'static str>,
+    /// Whether all lists that give the kind are past their age.
+    pub stale: bool,
+    /// The identities whose ranges are past their age.
+    pub aged: Aged,
+    /// What the name of whoever announces it says, where nothing else tells its kind.
+    pub words: Option<AsWords>,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        Self { kind: NetworkKind::Unknown, asn: None, country: None, lists: ListSet::default(), crawler: None }
+        Self {
+            kind: NetworkKind::Unknown,
+            asn: None,
+            country: None,
+            lists: ListSet::default(),
+            crawler: None,
+            stale: false,
+            aged: Aged::default(),
+            words: None,
+        }
     }
 }
 
@@ -57,6 +71,8 @@ pub struct Agent {
     pub robot: Option<Arc<str>>,
     /// The identity a declared crawler claims (`meta`, `google`, `bing`, …).
     pub claims: Option<&'static str>,
+    /// What its form shows.
+    pub form: AgentForm,
 }
 
 impl Default for Agent {
@@ -71,6 +87,7 @@ impl Default for Agent {
             in_app: None,
             robot: None,
             claims: None,
+            form: AgentForm::default(),
         }
     }
 }
@@ -87,17 +104,6 @@ pub enum Identity {
     Verified(&'static str),
     /// It claims to be this crawler and does not come from its published range.
     Impostor(&'static str),
-}
-
-/// What the page's script reported; `None` is unknown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Page {
-    /// Whether the script has run; unknown where no proof was possible.
-    pub proof: Option<Proof>,
-    /// `navigator.webdriver` or a driver's global was seen.
-    pub webdriver: Option<bool>,
-    /// A pointer, touch, key or scroll event was seen.
-    pub interaction: Option<bool>,
 }
 
 /// What is known of the visit a request or event belongs to.

@@ -27,6 +27,7 @@ macro_rules! words {
         }
     };
 }
+pub(super) use words;
 
 words! {
     /// What kind of network an address belongs to; the first that applies in this order of the lists
@@ -208,6 +209,40 @@ words! {
 }
 
 words! {
+    /// The class of device a user agent claims.
+    Device {
+        /// A desktop or laptop computer.
+        Desktop = "desktop",
+        /// A telephone, smart or not.
+        Phone = "phone",
+        /// A tablet.
+        Tablet = "tablet",
+        /// A television, a box beside one, or a projector.
+        Tv = "tv",
+        /// A game console.
+        Console = "console",
+        /// A watch or headset.
+        Wearable = "wearable",
+        /// A car.
+        Car = "car",
+    }
+}
+
+words! {
+    /// How the signature of an automated client stands (RFC 9421, tag `web-bot-auth`).
+    Signed {
+        /// There is none.
+        Absent = "absent",
+        /// There is one by a key that is not known here.
+        Unverified = "unverified",
+        /// A known key made it for this request.
+        Verified = "verified",
+        /// It names a known key and is wrong, out of date, or does not cover what it must.
+        Invalid = "invalid",
+    }
+}
+
+words! {
     /// How the names of a request's fields are written.
     NameCase {
         /// All in small letters.
@@ -216,5 +251,85 @@ words! {
         Title = "title",
         /// Neither.
         Mixed = "mixed",
+    }
+}
+
+words! {
+    /// Whether two things that a browser says of itself agree.
+    Agreement {
+        /// They do.
+        Ok = "ok",
+        /// They do not.
+        Mismatch = "mismatch",
+    }
+}
+
+words! {
+    /// Whether something is as it is for people.
+    Look {
+        /// It is.
+        Ok = "ok",
+        /// It is not.
+        Odd = "odd",
+    }
+}
+
+words! {
+    /// How the pointer came to the first mouse click.
+    ClickMoves {
+        /// There was no mouse click: none at all, or by touch, pen or keyboard.
+        None = "none",
+        /// It jumped there.
+        Few = "few",
+        /// It moved there.
+        Ok = "ok",
+    }
+}
+
+words! {
+    /// What a visitor did first.
+    Deed {
+        /// Moved or pressed a mouse or pen.
+        Pointer = "pointer",
+        /// Touched the screen.
+        Touch = "touch",
+        /// Pressed a key.
+        Key = "key",
+        /// Turned a wheel.
+        Wheel = "wheel",
+    }
+}
+
+words! {
+    /// What a counter counts different ones of.
+    Distinct {
+        /// Ad click identifiers.
+        ClickId = "click.id",
+        /// Clients.
+        Client = "client.fp",
+        /// Addresses.
+        Address = "net.ip",
+        /// Address prefixes, /24 or /48.
+        Prefix = "net.prefix",
+        /// Campaigns.
+        Campaign = "utm.campaign",
+    }
+}
+
+words! {
+    /// Whom a counter counts by.
+    Counter {
+        /// A client: the visit of its cookie, or without one what its address prefix, agent and handshake have in common.
+        Client = "client.fp",
+        /// An address.
+        Address = "net.ip",
+        /// An address prefix, /24 or /48.
+        Prefix = "net.prefix",
+        /// An ad click identifier.
+        ClickId = "click.id",
+        /// A campaign within one network.
+        CampaignAsn = "utm.campaign+net.asn",
+        /// A visit.
+        Visit = "visit",
     }
 }

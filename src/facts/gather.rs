@@ -5,12 +5,14 @@ use std::ops::RangeInclusive;
 
 use crate::click::AdNetwork;
 use crate::click::Click;
+use crate::click::Field;
 use crate::fact::Agent;
 use crate::fact::Facts;
 use crate::fact::IdShape;
 use crate::fact::Identity;
 use crate::fact::Network;
-use crate::facts::knowledge::has_ranges;
+use crate::facts::identities::Operator;
+use crate::facts::identities::operator;
 
 /// Lengths of an `fbclid`: seen are 61 to about 250 characters; Meta changes the format without notice.
 const FBCLID: RangeInclusive<usize> = 20..=400;
@@ -23,18 +25,23 @@ pub fn identity(network: &Network, agent: &Agent) -> Identity {
     match agent.claims {
         None => Identity::None,
         Some(name) if network.crawler == Some(name) => Identity::Verified(name),
-        Some(name) if has_ranges(name) && *network != Network::default() => Identity::Impostor(name),
+        // Ranges that are too old may lack where it comes from today.
+        Some(name) if network.aged.has(name) => Identity::Unverifiable,
+        Some(name) if operator(name).is_some_and(Operator::is_ranged) && *network != Network::default() => {
+            Identity::Impostor(name)
+        }
         Some(_) => Identity::Unverifiable,
     }
 }
 
 /// All facts that one request shows.
 pub fn gather<'a>(click: &Click<'a>, network: &'a Network, agent: &'a Agent) -> Facts<'a> {
-    let host = click.headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).map(without_port);
+    let host = click.sent.text(Field::Host).map(without_port);
     Facts {
         address: click.address,
+        user_agent: click.user_agent(),
         identity: identity(network, agent),
-        headers: Some(click.headers),
+        sent: Some(click.sent),
         scheme: Some(click.scheme),
         host: host.filter(|host| !host.bytes().any(|byte| byte.is_ascii_uppercase())),
         path: Some(click.path),
@@ -52,9 +59,13 @@ pub fn gather<'a>(click: &Click<'a>, network: &'a Network, agent: &'a Agent) -> 
 /// template text, percent-encoding and other lengths are malformed.
 pub fn shape(id: Option<&str>, lengths: RangeInclusive<usize>) -> IdShape {
     let Some(id) = id else { return IdShape::Absent };
-    let letters = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
-    let body = id.split('.').next().unwrap_or_default().len();
-    if letters && lengths.contains(&body) && id.len() <= *lengths.end() { IdShape::Ok } else { IdShape::Malformed }
+    if id.len() > *lengths.end() || !lengths.contains(&id.find('.').unwrap_or(id.len())) {
+        return IdShape::Malformed;
+    }
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    // No early end, so that many are looked at in one step.
+    let letters = id.bytes().fold(true, |all, byte| all & is_letter(byte));
+    if letters { IdShape::Ok } else { IdShape::Malformed }
 }
 
 /// A `Host` without its port; an IPv6 literal keeps its brackets.

@@ -2,27 +2,28 @@
 //! patterns. Promises: what loaded cannot fail later; all faults of a data folder are told at once.
 //! Must not know requests or rules.
 
-use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use ipnetwork::IpNetwork;
 use rustc_hash::FxHashSet;
 
+use crate::clock::UnixMillis;
+use crate::fact::Aged;
 use crate::fact::Agent;
+use crate::fact::AsWords;
 use crate::fact::Network;
 use crate::fact::NetworkKind;
-use crate::facts::agent::Robots;
+use crate::facts::agent::Reader;
+use crate::facts::given::About;
+use crate::facts::given::Given;
+use crate::facts::given::Kinds;
+use crate::facts::load::Loader;
 use crate::fault::Fault;
 use crate::lists::Anonymity;
 use crate::lists::ListSet;
 use crate::lists::Mmdb;
 use crate::lists::PrefixTable;
-use crate::lists::SHIPPED;
-use crate::lists::Shipped;
-use crate::lists::parse_numbers;
-use crate::lists::parse_prefixes;
-use crate::lists::shipped;
+use crate::lists::Record;
 
 /// Where data comes from, and how much of what was asked is remembered.
 #[derive(Clone, Debug)]
@@ -33,16 +34,22 @@ pub struct Settings {
     pub agents: u64,
     /// Addresses remembered; each about 100 bytes.
     pub networks: u64,
+    /// Whether somebody answers which names stand behind addresses.
+    pub names: bool,
+    /// Lists of the operator's, which take the place of shipped ones of the same name.
+    pub lists: Vec<Given>,
+    /// The time by which lists are old; at the epoch none is.
+    pub now: UnixMillis,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { data: None, agents: 10_000, networks: 100_000 }
+        Self { data: None, agents: 10_000, networks: 100_000, names: false, lists: Vec::new(), now: UnixMillis(0) }
     }
 }
 
 /// The kind that a folder of lists gives, in order of precedence.
-const KINDS: [(&str, NetworkKind); 8] = [
+pub(super) const KINDS: [(&str, NetworkKind); 8] = [
     ("private-relay/", NetworkKind::PrivateRelay),
     ("corporate-gateways/", NetworkKind::Corporate),
     ("crawlers/", NetworkKind::Crawler),
@@ -51,37 +58,6 @@ const KINDS: [(&str, NetworkKind); 8] = [
     ("proxies/", NetworkKind::OpenProxy),
     ("cloud/", NetworkKind::Cloud),
     ("datacenter/", NetworkKind::Datacenter),
-];
-
-/// The identity whose published range a crawler list is.
-const IDENTITIES: [(&str, &str); 27] = [
-    ("facebook", "meta"),
-    ("googlebot", "google"),
-    ("google_special_crawlers", "google"),
-    ("google_user_triggered_fetchers", "google"),
-    ("bing", "bing"),
-    ("applebot", "apple"),
-    ("duckduckbot", "duckduckgo"),
-    ("yandexbot", "yandex"),
-    ("openai", "openai"),
-    ("gptbot", "openai"),
-    ("chatgpt_user", "openai"),
-    ("oai_searchbot", "openai"),
-    ("claudebot", "anthropic"),
-    ("perplexity", "perplexity"),
-    ("perplexity_user", "perplexity"),
-    ("perplexitybot", "perplexity"),
-    ("telegram", "telegram"),
-    ("twitter", "x"),
-    ("ahrefsbot", "ahrefs"),
-    ("semrush", "semrush"),
-    ("uptimerobot", "uptimerobot"),
-    ("pingdom", "pingdom"),
-    ("statuscake", "statuscake"),
-    ("betterstack", "betterstack"),
-    ("kagi", "kagi"),
-    ("censys", "censys"),
-    ("shodan", "shodan"),
 ];
 
 /// Space that no visitor of a public site can have (RFC 6890 and the IANA special-purpose registries);
@@ -114,18 +90,20 @@ const BOGONS: [&str; 25] = [
     "8000::/1",
 ];
 
-/// Whether the published ranges of an identity are shipped.
-pub(super) fn has_ranges(identity: &str) -> bool {
-    IDENTITIES.iter().any(|(_, name)| *name == identity)
-}
-
 /// Everything facts are drawn from.
 #[derive(Debug)]
 pub struct Knowledge {
     table: PrefixTable,
-    names: Vec<&'static str>,
-    kinds: Vec<(ListSet, NetworkKind)>,
+    names: Vec<String>,
+    kinds: Kinds,
     identities: Vec<(u8, &'static str)>,
+    /// The ranges that no list of `guarded` may hold.
+    protected: ListSet,
+    guarded: ListSet,
+    /// Lists past their age, and the identities whose ranges these are.
+    stale: ListSet,
+    aged: Aged,
+    about: Vec<About>,
     bogons: PrefixTable,
     vpn: FxHashSet<u32>,
     datacenter: FxHashSet<u32>,
@@ -134,11 +112,15 @@ pub struct Knowledge {
     country: Mmdb,
     /// The operator's own; none is shipped.
     anonymous: Option<Mmdb>,
-    robots: Robots,
+    /// The operator's own; none is shipped.
+    connection: Option<Mmdb>,
+    agents: Reader,
 }
 
 /// Where an operator's folder may hold a database of anonymous networks.
 const ANONYMOUS: &str = "anonymous/anonymous-ip.mmdb";
+/// The same of how people are connected.
+const CONNECTION: &str = "connection/connection-type.mmdb";
 
 impl Knowledge {
     /// Loads the embedded data, and in its place what the settings' folder has.
@@ -146,74 +128,153 @@ impl Knowledge {
     /// # Errors
     /// All faults of the folder's files.
     pub fn load(settings: &Settings) -> Result<Self, Vec<Fault>> {
-        let mut loader = Loader { settings, faults: Vec::new() };
-        loader.check_folder();
-        let (names, kinds, entries) = loader.networks();
-        let [vpn, datacenter, carriers] =
-            ["vpn/asn.txt", "datacenter/asn.txt", "carriers/asn.txt"].map(|path| loader.numbers(path));
+        let mut loader = Loader::new(settings);
+        let networks = loader.networks();
+        let vpn = loader.numbers("vpn/asn.txt", NetworkKind::Vpn);
+        let datacenter = loader.numbers("datacenter/asn.txt", NetworkKind::Datacenter);
+        let carriers = loader.numbers("carriers/asn.txt", NetworkKind::MobileCarrier);
         let asn = loader.database("asn/origin-asn.mmdb");
         let country = loader.database("country/user-country.mmdb");
-        let anonymous = loader.optional(ANONYMOUS);
+        let anonymous = loader.optional("anonymous", ANONYMOUS);
+        let connection = loader.optional("connection_type", CONNECTION);
         let crawlers = loader.text("bot-ua/crawler-user-agents.json");
         let known = loader.text("bot-ua/well-known-bots.json");
-        let robots = Robots::load(&crawlers, &known).map_err(|faults| loader.faults.extend(faults)).ok();
-        let (Some(asn), Some(country), Some(robots), true) = (asn, country, robots, loader.faults.is_empty()) else {
+        let agents = Reader::load(&crawlers, &known).map_err(|faults| loader.faults.extend(faults)).ok();
+        let (Some(asn), Some(country), Some(agents), true) = (asn, country, agents, loader.faults.is_empty()) else {
             return Err(loader.faults);
         };
-        let identities = (0_u8..)
-            .zip(&names)
-            .filter_map(|(place, name)| IDENTITIES.iter().find(|(list, _)| list == name).map(|(_, identity)| (place, *identity)))
-            .collect();
         let bogons = PrefixTable::build(BOGONS.iter().filter_map(|text| text.parse().ok()).map(|network| (network, 0)));
-        let table = PrefixTable::build(entries);
-        Ok(Self { table, names, kinds, identities, bogons, vpn, datacenter, carriers, asn, country, anonymous, robots })
+        Ok(Self {
+            table: PrefixTable::build(networks.entries),
+            names: networks.names,
+            kinds: networks.kinds,
+            aged: networks
+                .identities
+                .iter()
+                .filter(|(place, _)| networks.stale.has(*place))
+                .fold(Aged::default(), |aged, of| aged.with(of.1)),
+            identities: networks.identities,
+            protected: networks.protected,
+            guarded: networks.guarded,
+            stale: networks.stale,
+            about: loader.about,
+            bogons,
+            vpn,
+            datacenter,
+            carriers,
+            asn,
+            country,
+            anonymous,
+            connection,
+            agents,
+        })
     }
 
     /// The names of all lists of networks, in the order of their places in [`Network::lists`].
-    pub fn list_names(&self) -> &[&'static str] {
+    pub fn list_names(&self) -> &[String] {
         &self.names
+    }
+
+    /// What is told of each list.
+    pub fn about(&self) -> &[About] {
+        &self.about
+    }
+
+    /// The kinds that lists of numbers give a network.
+    pub fn kinds_of(&self, asn: u32) -> Vec<NetworkKind> {
+        let kinds = [
+            (&self.vpn, NetworkKind::Vpn),
+            (&self.datacenter, NetworkKind::Datacenter),
+            (&self.carriers, NetworkKind::MobileCarrier),
+        ];
+        kinds.into_iter().filter(|(numbers, _)| numbers.contains(&asn)).map(|(_, kind)| kind).collect()
+    }
+
+    /// Who announces an address, where the database has names.
+    pub fn organisation(&self, address: IpAddr) -> Option<&str> {
+        self.asn.organisation(address)
+    }
+
+    /// When the next list grows too old.
+    pub fn holds_until(&self) -> Option<UnixMillis> {
+        self.about.iter().filter(|about| !about.stale).filter_map(|about| about.holds_until).min()
+    }
+
+    /// Whether a list is older than what came `since`, or past its age `by` then.
+    pub fn is_behind(&self, list: &str, since: UnixMillis, by: UnixMillis) -> bool {
+        let about = self.about.iter().find(|about| about.name == list);
+        about.is_none_or(|about| about.as_of < since || about.stale || about.holds_until.is_some_and(|until| until < by))
     }
 
     /// What is known of an address.
     pub fn network(&self, address: IpAddr) -> Network {
-        let lists = self.table.lookup(address);
-        let asn = self.asn.asn(address);
-        Network {
-            kind: self.kind(address, lists, asn),
+        let mut lists = self.table.lookup(address);
+        if lists.0 & self.protected.0 != 0 {
+            lists = ListSet(lists.0 & !self.guarded.0);
+        }
+        let announced = self.asn.record(address);
+        let asn = announced.as_ref().and_then(Record::asn);
+        let (kind, by) = self.kind(address, lists, asn);
+        let fresh = ListSet(lists.0 & !self.stale.0);
+        let crawler = || self.identities.iter().find(|(place, _)| fresh.has(*place)).map(|(_, identity)| *identity);
+        let network = Network {
+            kind,
             asn,
             country: self.country.country(address),
             lists,
-            crawler: self.identities.iter().find(|(place, _)| lists.has(*place)).map(|(_, identity)| *identity),
+            crawler: if fresh == ListSet::default() { None } else { crawler() },
+            stale: by != ListSet::default() && by.0 & !self.stale.0 == 0,
+            aged: Aged::default(),
+            words: None,
+        };
+        // Where nothing is known of the address, old ranges are no knowledge either.
+        if network == Network::default() {
+            return network;
         }
+        let unknown = announced.as_ref().filter(|_| kind == NetworkKind::Unknown);
+        let name = unknown.and_then(Record::organisation);
+        Network { aged: self.aged, words: name.map(AsWords::of), ..network }
     }
 
     /// What a user agent says of itself.
     pub fn agent(&self, agent: &str) -> Agent {
-        crate::facts::agent::read(&self.robots, agent)
+        self.agents.read(agent)
     }
 
-    fn kind(&self, address: IpAddr, lists: ListSet, asn: Option<u32>) -> NetworkKind {
-        let bogon = self.bogons.lookup(address) != ListSet::default();
-        let listed = self.kinds.iter().find(|(of_kind, _)| of_kind.0 & lists.0 != 0).map(|(_, kind)| *kind);
+    /// The kind of an address, and the lists that give it.
+    fn kind(&self, address: IpAddr, lists: ListSet, asn: Option<u32>) -> (NetworkKind, ListSet) {
+        let none = ListSet::default();
+        let bogon = || self.bogons.lookup(address) != none;
         let hidden = self.anonymous.as_ref().and_then(|database| hides(database.anonymity(address)));
-        // Kinds stand in the order of their precedence.
-        if let Some(kind) = listed.into_iter().chain(hidden).min() {
+        let hidden = hidden.map(|kind| (kind, none));
+        // Kinds stand in the order of their precedence; of two sources of one kind the one that does not age is meant.
+        if let Some((kind, by)) = hidden.into_iter().chain(self.kinds.of(lists)).min_by_key(|(kind, _)| *kind) {
             // Published cloud feeds hold documentation networks (203.0.113.0/24); an operator may list private ones as an office.
             let by_provider = matches!(kind, NetworkKind::Cloud | NetworkKind::Datacenter);
-            return if bogon && by_provider { NetworkKind::Bogon } else { kind };
+            return if by_provider && bogon() { (NetworkKind::Bogon, none) } else { (kind, by) };
         }
         let announced_by = |numbers: &FxHashSet<u32>| asn.is_some_and(|asn| numbers.contains(&asn));
-        if announced_by(&self.vpn) {
+        let kind = if announced_by(&self.vpn) {
             NetworkKind::Vpn
         } else if announced_by(&self.datacenter) {
             NetworkKind::Datacenter
-        } else if bogon {
+        } else if bogon() {
             NetworkKind::Bogon
         } else if announced_by(&self.carriers) {
             NetworkKind::MobileCarrier
         } else {
-            NetworkKind::Unknown
-        }
+            self.connection.as_ref().and_then(|database| connected(database.connection(address)?)).unwrap_or(NetworkKind::Unknown)
+        };
+        (kind, none)
+    }
+}
+
+/// The kind that a way of being connected tells (`GeoIP2` Connection-Type); offices and satellites tell none.
+fn connected(how: &str) -> Option<NetworkKind> {
+    match how {
+        "Cellular" => Some(NetworkKind::MobileCarrier),
+        "Cable/DSL" | "Dialup" => Some(NetworkKind::Residential),
+        _ => None,
     }
 }
 
@@ -227,124 +288,6 @@ fn hides(of: Anonymity) -> Option<NetworkKind> {
         Some(NetworkKind::OpenProxy)
     } else {
         of.hosting.then_some(NetworkKind::Datacenter)
-    }
-}
-
-/// The lists' names, the kinds they give, and all their networks.
-type Networks = (Vec<&'static str>, Vec<(ListSet, NetworkKind)>, Vec<(IpNetwork, u8)>);
-
-/// One file, the operator's or ours.
-struct Content {
-    name: String,
-    bytes: Vec<u8>,
-    is_ours: bool,
-}
-
-struct Loader<'a> {
-    settings: &'a Settings,
-    faults: Vec<Fault>,
-}
-
-impl Loader<'_> {
-    fn check_folder(&mut self) {
-        if let Some(folder) = self.settings.data.as_ref().filter(|folder| !folder.is_dir()) {
-            let fault = Fault::of_file(&folder.display().to_string(), "no such folder");
-            self.faults.push(fault.hint("create it, or leave the setting out to use the shipped data"));
-        }
-    }
-
-    /// The embedded file and the name its faults are told under.
-    fn embedded(&mut self, file: &'static Shipped) -> Content {
-        let bytes = file.bytes().unwrap_or_else(|error| {
-            let fault = Fault::of_file(file.path, format!("the program's own copy does not unpack: {error}"));
-            self.faults.push(fault.hint("the binary is damaged; install it again"));
-            Vec::new()
-        });
-        Content { name: file.path.to_owned(), bytes, is_ours: true }
-    }
-
-    /// The operator's file, else the embedded one.
-    fn read(&mut self, file: &'static Shipped) -> Content {
-        let Some(path) = self.settings.data.as_ref().map(|folder| folder.join(file.path)) else {
-            return self.embedded(file);
-        };
-        let name = path.display().to_string();
-        match std::fs::read(&path) {
-            Ok(bytes) if bytes.is_empty() => {
-                let fault = Fault::of_file(&name, "the file is empty");
-                self.faults.push(fault.hint("remove it to use the shipped list; a comment line makes an empty list"));
-                self.embedded(file)
-            }
-            Ok(bytes) => Content { name, bytes, is_ours: false },
-            Err(error) => {
-                if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
-                    self.faults.push(Fault::of_file(&name, format!("cannot be read: {error}")));
-                }
-                self.embedded(file)
-            }
-        }
-    }
-
-    fn networks(&mut self) -> Networks {
-        let mut names: Vec<&'static str> = Vec::new();
-        let mut kinds: Vec<(ListSet, NetworkKind)> = KINDS.iter().map(|(_, kind)| (ListSet::default(), *kind)).collect();
-        let mut entries = Vec::new();
-        for file in SHIPPED.iter().filter(|file| !file.path.ends_with("/asn.txt")) {
-            let Some(rank) = KINDS.iter().position(|(folder, _)| file.path.starts_with(folder)) else { continue };
-            if !names.contains(&file.list) {
-                names.push(file.list);
-            }
-            let place = names.iter().position(|name| *name == file.list).and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX);
-            if let Some((lists, _)) = kinds.get_mut(rank) {
-                *lists = lists.with(place);
-            }
-            let content = self.read(file);
-            match parse_prefixes(&content.name, &content.bytes) {
-                Ok(networks) => entries.extend(networks.into_iter().map(|network| (network, place))),
-                Err(faults) => self.faults.extend(faults),
-            }
-        }
-        (names, kinds, entries)
-    }
-
-    fn numbers(&mut self, path: &'static str) -> FxHashSet<u32> {
-        let Some(file) = shipped(path) else { return FxHashSet::default() };
-        let content = self.read(file);
-        parse_numbers(&content.name, &content.bytes)
-            .map_err(|faults| self.faults.extend(faults))
-            .unwrap_or_default()
-            .into_iter()
-            .collect()
-    }
-
-    fn database(&mut self, path: &'static str) -> Option<Mmdb> {
-        let Content { name, bytes, is_ours } = self.read(shipped(path)?);
-        let loaded = if is_ours { Mmdb::embedded(&name, bytes) } else { Mmdb::load(&name, bytes) };
-        loaded.map_err(|fault| self.faults.push(fault)).ok()
-    }
-
-    /// A database that only an operator can have.
-    fn optional(&mut self, path: &'static str) -> Option<Mmdb> {
-        let path = self.settings.data.as_ref()?.join(path);
-        let name = path.display().to_string();
-        match std::fs::read(&path) {
-            Ok(bytes) => Mmdb::load(&name, bytes).map_err(|fault| self.faults.push(fault)).ok(),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
-            Err(error) => {
-                self.faults.push(Fault::of_file(&name, format!("cannot be read: {error}")));
-                None
-            }
-        }
-    }
-
-    fn text(&mut self, path: &'static str) -> (String, Vec<u8>) {
-        shipped(path).map_or_else(
-            || (path.to_owned(), b"[]".to_vec()),
-            |file| {
-                let content = self.read(file);
-                (content.name, content.bytes)
-            },
-        )
     }
 }
 

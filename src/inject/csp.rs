@@ -78,6 +78,13 @@ pub(crate) fn beacon(headers: &HeaderMap, address: &str) -> bool {
     })
 }
 
+/// Whether no policy says anything about workers, by whatever directive (CSP 3, section 6.1.15 `worker-src`).
+pub(crate) fn worker(headers: &HeaderMap) -> bool {
+    let governs = ["worker-src", "child-src", "script-src", "default-src", "sandbox"];
+    let speaks = |text: &str| text.split(',').any(|policy| governs.iter().any(|name| named(policy, name).is_some()));
+    headers.get_all(CONTENT_SECURITY_POLICY).iter().all(|field| field.to_str().is_ok_and(|text| !speaks(text)))
+}
+
 /// Whether text may become a script only by the page's own say (Trusted Types, section 4.2.1).
 fn demands_trusted_types(headers: &HeaderMap) -> bool {
     let fields = headers.get_all(CONTENT_SECURITY_POLICY).iter().filter_map(|field| field.to_str().ok());
@@ -295,6 +302,20 @@ mod tests {
         assert_eq!(way_of(&["sandbox allow-scripts"]), Way::Inline { nonce: None });
         assert_eq!(way_of(&["script-src 'none'"]), Way::Nothing);
         assert_eq!(way_of(&["script-src"]), Way::Nothing);
+    }
+
+    #[test]
+    fn a_worker_is_made_only_where_no_policy_speaks_of_one() {
+        for (policy, free) in [
+            ("frame-ancestors 'self'; img-src *", true),
+            ("worker-src blob:", false),
+            ("upgrade-insecure-requests, default-src *", false),
+            ("sandbox allow-scripts", false),
+        ] {
+            let headers = HeaderMap::from_iter([(CONTENT_SECURITY_POLICY, policy.parse().expect("a field value"))]);
+            assert_eq!(worker(&headers), free, "{policy}");
+        }
+        assert!(worker(&HeaderMap::new()));
     }
 
     #[test]

@@ -180,7 +180,8 @@ mod tests {
             ("content-length", "12"),
             ("content-encoding", "x-gzip"),
         ]);
-        let injection = Injection { way: Way::External, coding: Coding::Gzip, beacon: true, charset: Charset::Head };
+        let injection =
+            Injection { way: Way::External, coding: Coding::Gzip, beacon: true, worker: true, charset: Charset::Head };
         rewrite_head(&mut headers, &injection, 10);
         let left = [("cache-control", "private, no-cache, no-store"), ("content-encoding", "gzip"), ("x-accel-expires", "0")];
         assert_eq!(headers, fields(&left));

@@ -41,10 +41,12 @@ pub struct Settings {
     /// Whether gzip pages with an ordinary opening get the script spliced in front of the compressed stream. It saves
     /// inflating and deflating the page; off, every gzip page is decoded and encoded again.
     pub splice: bool,
+    /// Whether forms get a field that nobody sees.
+    pub form_trap: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { prefix: "/_cs".to_owned(), head_limit: 64 * 1024, splice: true }
+        Self { prefix: "/_cs".to_owned(), head_limit: 64 * 1024, splice: true, form_trap: false }
     }
 }

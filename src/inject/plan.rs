@@ -32,6 +32,8 @@ pub struct Injection {
     pub coding: Coding,
     /// Whether the page's policy lets it send events to its own host.
     pub beacon: bool,
+    /// Whether no policy speaks of workers, so that a page may make one.
+    pub worker: bool,
     /// Who says how the page's characters are coded.
     pub charset: Charset,
 }
@@ -143,7 +145,7 @@ fn judge(navigation: bool, status: StatusCode, headers: &HeaderMap, address: &st
     if way == Way::Nothing {
         Err(Why::Csp)
     } else {
-        Ok(Injection { way, coding, beacon: csp::beacon(headers, address), charset })
+        Ok(Injection { way, coding, beacon: csp::beacon(headers, address), worker: csp::worker(headers), charset })
     }
 }
 
@@ -246,8 +248,15 @@ mod tests {
 
     #[test]
     fn an_ordinary_page_is_injected() {
-        let injection =
-            |coding| Plan::Inject(Injection { way: Way::Inline { nonce: None }, coding, beacon: true, charset: Charset::Head });
+        let injection = |coding| {
+            Plan::Inject(Injection {
+                way: Way::Inline { nonce: None },
+                coding,
+                beacon: true,
+                worker: true,
+                charset: Charset::Head,
+            })
+        };
         assert_eq!(html(&[]), injection(Coding::Identity));
         assert_eq!(html(&[("content-encoding", "identity, x-gzip")]), injection(Coding::Gzip));
         assert_eq!(html(&[("content-security-policy", "img-src 'self'")]), injection(Coding::Identity));

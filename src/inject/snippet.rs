@@ -25,6 +25,8 @@ pub struct PageData<'a> {
     pub pixel: PixelAction,
     /// How far the visitor agreed to measurement.
     pub consent: Consent,
+    /// Whether the page may make a worker.
+    pub worker: bool,
 }
 
 /// The same on the wire; the order of the fields is part of the format.
@@ -35,13 +37,25 @@ struct Island<'a> {
     x: &'static str,
     c: Consent,
     u: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    w: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    h: Option<u8>,
 }
 
 /// The markup for one page view; empty where there is no way in.
 pub fn snippet(settings: &Settings, data: &PageData<'_>, way: &Way) -> Bytes {
     let mut hex = [0; uuid::fmt::Simple::LENGTH];
     let page = data.page.simple().encode_lower(&mut hex);
-    let island = Island { p: page, t: data.token, x: data.pixel.name(), c: data.consent, u: &settings.prefix };
+    let island = Island {
+        p: page,
+        t: data.token,
+        x: data.pixel.name(),
+        c: data.consent,
+        u: &settings.prefix,
+        w: data.worker.then_some(1),
+        h: settings.form_trap.then_some(1),
+    };
     // A struct of texts always serialises; were it not so, the page goes without data and the stub stops.
     let json = ascii_json(serde_json::to_string(&island).unwrap_or_default());
     let mut out = String::with_capacity(1280);
@@ -52,6 +66,7 @@ pub fn snippet(settings: &Settings, data: &PageData<'_>, way: &Way) -> Bytes {
             out.push_str(" async");
             source(&mut out, &settings.prefix, "/t.js");
             out.push_str("></script>");
+            trap(&mut out, &settings.prefix, page);
         }
         Way::Fetched => {
             stub(&mut out, None, &json);
@@ -62,6 +77,7 @@ pub fn snippet(settings: &Settings, data: &PageData<'_>, way: &Way) -> Bytes {
                  s.text=t;document.head.append(s);s.remove()}}).catch(()=>0)</script>",
                 tag::script_hash()
             );
+            trap(&mut out, &settings.prefix, page);
         }
         Way::External => {
             open(&mut out, None);
@@ -83,6 +99,16 @@ fn stub(out: &mut String, nonce: Option<&str>, json: &str) {
     out.push_str("</script>");
 }
 
+/// A link for whoever follows whatever looks like one. It is the text of a script of no language, so no browser shows, follows
+/// or loads it, and nothing of the page's own tree changes.
+fn trap(out: &mut String, prefix: &str, page: &str) {
+    out.push_str("<script type=\"text/plain\"><a rel=\"nofollow\" hidden href=\"");
+    path(out, prefix);
+    out.push('/');
+    out.push_str(page);
+    out.push_str("\"></a></script>");
+}
+
 fn open(out: &mut String, nonce: Option<&str>) {
     out.push_str("<script");
     if let Some(nonce) = nonce.filter(|nonce| csp::is_nonce(nonce)) {
@@ -92,6 +118,15 @@ fn open(out: &mut String, nonce: Option<&str>) {
 
 fn source(out: &mut String, prefix: &str, file: &str) {
     out.push_str(" src=\"");
+    path(out, prefix);
+    out.push_str(file);
+    out.push_str("?v=");
+    out.push_str(tag::script_hash());
+    out.push('"');
+}
+
+/// The path of ours, encoded for an attribute that is an address.
+fn path(out: &mut String, prefix: &str) {
     for byte in prefix.bytes() {
         match byte {
             b'&' => out.push_str("&amp;"),
@@ -101,10 +136,6 @@ fn source(out: &mut String, prefix: &str, file: &str) {
             }
         }
     }
-    out.push_str(file);
-    out.push_str("?v=");
-    out.push_str(tag::script_hash());
-    out.push('"');
 }
 
 /// One quoted attribute with its leading space.

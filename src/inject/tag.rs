@@ -1,4 +1,5 @@
-//! The tag's two scripts as they are served, and the hash that makes the script's address immutable.
+//! The tag's scripts as they are served, and the hash that makes their address immutable. `tag/t.js` and `tag/p.js` are
+//! one file on the wire, without comments and indentation.
 //! Must not know pages or visits.
 
 use std::io::Read;
@@ -15,9 +16,23 @@ pub fn stub() -> &'static str {
     include_str!("tag/stub.js").trim_ascii_end()
 }
 
-/// The tag proper, `t.js`.
+/// The tag proper, `t.js`, with what looks at the browser behind it.
 pub fn script() -> &'static [u8] {
-    include_bytes!("tag/t.js")
+    static SCRIPT: LazyLock<String> = LazyLock::new(|| slim(concat!(include_str!("tag/t.js"), include_str!("tag/p.js"))));
+    SCRIPT.as_bytes()
+}
+
+/// A script without the indentation and the lines of comment that are for its readers. It has no text over several lines.
+fn slim(script: &str) -> String {
+    let mut out = String::with_capacity(script.len());
+    for line in script.lines().map(str::trim) {
+        let is_comment = line.starts_with("//") || line.starts_with("/*") && line.ends_with("*/");
+        if !is_comment && !line.is_empty() {
+            out.push_str(line.split_once("  //").map_or(line, |(code, _)| code.trim_end()));
+            out.push('\n');
+        }
+    }
+    out
 }
 
 /// One of the tag's files as it is served.
@@ -77,6 +92,17 @@ mod tests {
     fn the_tag_weighs_at_most_6_kib_on_the_wire() {
         assert!((1..=6 * 1024).contains(&asynchronous().gzip.len()), "{} bytes", asynchronous().gzip.len());
         assert!(blocking().plain.starts_with(stub().as_bytes()) && blocking().plain.ends_with(script()));
+    }
+
+    #[test]
+    fn comments_and_indentation_stay_at_home() {
+        let script =
+            "/* why */\n(function () {\n  var a = 1,       // so\n    u = 'http://x';\n\n  // and so\n  b(a /* c */);\n})();\n";
+        assert_eq!(slim(script), "(function () {\nvar a = 1,\nu = 'http://x';\nb(a /* c */);\n})();\n");
+        assert!(script.len() > slim(script).len() && !slim(script).contains("why"));
+        for source in [include_str!("tag/t.js"), include_str!("tag/p.js")] {
+            assert!(!slim(source).contains('`') && !source.contains("\\\n"), "a text over several lines");
+        }
     }
 
     #[test]

@@ -39,7 +39,13 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ("click, page", "ad_network", "The network whose click id the URL carries; null for a page without"),
     ("click, page", "class", "`visit`, `skip`, `allow` or `deny`"),
     ("click, page", "category", "Category of the heaviest adverse reason, `none` if there is none"),
-    ("click, page", "action", "What is done with the click: `allow`, `tag` or `prove`"),
+    (
+        "click, page",
+        "action",
+        "What was done with the click: `allow`, `tag`, `prove`, `challenge`, `block`, `tarpit`, `redirect` or `limit`",
+    ),
+    ("click, page", "action_shadow", "What `strict` would have done with the click, where that differs"),
+    ("click, page", "score_shadow", "The score if the rules that are only tried counted too"),
     ("click, page", "pixel", "What the Pixel was told: `leave`, `gate` or `withhold`"),
     ("click, page", "network", "Kind of the address's network"),
     ("click, page", "asn", "Number of the autonomous system, or null"),
@@ -54,6 +60,8 @@ pub const FIELDS: &[(&str, &str, &str)] = &[
     ("event", "destination", "The destination's name"),
     ("event", "decision", "`forward`, `suppress`, `hold`, `modify`, or `copy` for a copy of an event already taken"),
     ("event", "rule", "The policy row that decided"),
+    ("event", "landing_score", "The score of the visit's landing, before anything else was known of it"),
+    ("event", "landing_band", "Its band"),
     ("event", "shadow", "In `observe`: what would have been decided"),
     ("event", "leaked", "The Pixel had sent the browser's copy although the event is not to be sent"),
     ("event", "attempt", "Number of the delivery attempt, from 1"),
@@ -101,7 +109,9 @@ fn page_fields(page: &PageRecord, full_address: bool, put: &mut impl FnMut(&str,
     put("band", json!(page.verdict.band));
     put("category", json!(page.verdict.category().name()));
     put("reasons", reasons(&page.verdict.reasons));
-    put("action", json!(page.verdict.click.name()));
+    put("action", json!(page.action));
+    put("action_shadow", json!(page.action_shadow));
+    put("score_shadow", json!(page.verdict.shadow));
     put("pixel", json!(page.pixel));
     put("network", json!(page.network.kind));
     put("asn", json!(page.network.asn));
@@ -125,6 +135,8 @@ fn event_fields(event: &EventRecord, put: &mut impl FnMut(&str, Value)) {
     put("reasons", reasons(&event.reasons));
     put("score", json!(event.score));
     put("band", json!(event.band));
+    put("landing_score", json!(event.landing.map(|(score, _)| score)));
+    put("landing_band", json!(event.landing.map(|(_, band)| band)));
     put("shadow", json!(event.shadow));
     put("leaked", json!(event.leaked));
     put("attempt", json!(event.attempt));

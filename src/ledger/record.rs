@@ -62,6 +62,10 @@ pub struct PageRecord {
     pub rules: Arc<str>,
     /// The operating mode.
     pub mode: Mode,
+    /// What was done with the click.
+    pub action: &'static str,
+    /// What `strict` would have done, where that differs.
+    pub action_shadow: Option<&'static str>,
 }
 
 /// One step of one conversion event towards one destination. Start from `EventRecord::default()`.
@@ -89,6 +93,8 @@ pub struct EventRecord {
     pub score: Option<Score>,
     /// The band it was decided by.
     pub band: Option<Band>,
+    /// Score and band of the visit's landing, before anything else was known of it.
+    pub landing: Option<(Score, Band)>,
     /// In `observe`: what would have been decided.
     pub shadow: Option<Cow<'static, str>>,
     /// The Pixel had sent the browser's copy although the decision is not to send.

@@ -43,6 +43,8 @@ fn page(url: &str) -> PageRecord {
         h2: None,
         rules: "digest".into(),
         mode: Mode::Warn,
+        action: "tag",
+        action_shadow: None,
     }
 }
 

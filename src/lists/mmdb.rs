@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
+use maxminddb::LookupResult;
 use maxminddb::MaxMindDbError;
 use maxminddb::PathElement;
 use maxminddb::Reader;
@@ -79,28 +80,35 @@ impl Mmdb {
         Reader::from_source(bytes).map(|reader| Self { reader }).map_err(|error| refused(path, &error))
     }
 
+    /// What the database holds of an address, found by one walk through its tree; `None` where it holds nothing.
+    pub fn record(&self, address: IpAddr) -> Option<Record<'_>> {
+        self.reader.lookup(address.to_canonical()).ok().filter(LookupResult::has_data).map(Record)
+    }
+
     /// The number of the autonomous system that announces an address; `None` where it is not known.
     pub fn asn(&self, address: IpAddr) -> Option<u32> {
-        self.field(address, &[PathElement::Key("autonomous_system_number")]).filter(|number| *number > 0)
+        self.record(address)?.asn()
     }
 
     /// The name of the organisation behind the autonomous system of an address.
     pub fn organisation(&self, address: IpAddr) -> Option<&str> {
-        self.field(address, &[PathElement::Key("autonomous_system_organization")])
+        self.record(address)?.organisation()
     }
 
     /// ISO 3166 alpha-2 country of an address, upper case; flat `country_code` records and `country.iso_code` ones.
     pub fn country(&self, address: IpAddr) -> Option<[u8; 2]> {
-        let code: &str = self
-            .field(address, &[PathElement::Key("country_code")])
-            .or_else(|| self.field(address, &[PathElement::Key("country"), PathElement::Key("iso_code")]))?;
+        let record = self.record(address)?;
+        let code: &str = record
+            .field(&[PathElement::Key("country_code")])
+            .or_else(|| record.field(&[PathElement::Key("country"), PathElement::Key("iso_code")]))?;
         let code: [u8; 2] = code.as_bytes().try_into().ok()?;
         code.iter().all(u8::is_ascii_alphabetic).then(|| code.map(|letter| letter.to_ascii_uppercase()))
     }
 
     /// What a database of anonymous networks (`GeoIP2` Anonymous IP and those of its shape) says of an address.
     pub fn anonymity(&self, address: IpAddr) -> Anonymity {
-        let is = |key: &str| self.field(address, &[PathElement::Key(key)]).unwrap_or(false);
+        let Some(record) = self.record(address) else { return Anonymity::default() };
+        let is = |key: &str| record.field(&[PathElement::Key(key)]).unwrap_or(false);
         Anonymity {
             tor: is("is_tor_exit_node"),
             vpn: is("is_anonymous_vpn"),
@@ -109,8 +117,29 @@ impl Mmdb {
         }
     }
 
-    fn field<'a, T: serde::Deserialize<'a>>(&'a self, address: IpAddr, path: &[PathElement<'_>]) -> Option<T> {
-        self.reader.lookup(address.to_canonical()).ok()?.decode_path(path).ok().flatten()
+    /// How whoever has an address is connected, as `GeoIP2` Connection-Type says it (`Cellular`, `Cable/DSL`, …).
+    pub fn connection(&self, address: IpAddr) -> Option<&str> {
+        self.record(address)?.field(&[PathElement::Key("connection_type")])
+    }
+}
+
+/// What a database holds of one address; each part is read when it is asked for.
+#[derive(Debug)]
+pub struct Record<'a>(LookupResult<'a, Vec<u8>>);
+
+impl<'a> Record<'a> {
+    /// The number of the autonomous system that announces the address; `None` where it is not known.
+    pub fn asn(&self) -> Option<u32> {
+        self.field(&[PathElement::Key("autonomous_system_number")]).filter(|number| *number > 0)
+    }
+
+    /// The name of the organisation behind the autonomous system.
+    pub fn organisation(&self) -> Option<&'a str> {
+        self.field(&[PathElement::Key("autonomous_system_organization")])
+    }
+
+    fn field<T: serde::Deserialize<'a>>(&self, path: &[PathElement<'_>]) -> Option<T> {
+        self.0.decode_path(path).ok().flatten()
     }
 }
 

@@ -3,15 +3,28 @@
 //! Must not know what a list means for a visitor.
 
 mod feed;
+mod file;
+mod format;
+mod intervals;
+mod lines;
 mod mmdb;
 mod network;
 mod prefixes;
+mod ranges;
 mod shipped;
+mod table;
 mod text;
+mod tree;
 
+pub use file::read_file;
+pub use format::Column;
+pub use format::Format;
 pub use mmdb::Anonymity;
 pub use mmdb::Mmdb;
+pub use mmdb::Record;
 pub use prefixes::PrefixTable;
+pub use ranges::Ranges;
+pub use ranges::Reach;
 pub use shipped::SHIPPED;
 pub use shipped::Shipped;
 pub use shipped::shipped;

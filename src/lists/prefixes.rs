@@ -1,169 +1,78 @@
-//! A frozen table from address to the set of all lists that hold it: sorted disjoint intervals, for IPv4 with an
-//! index over the first 16 bits. Promises: one look-up answers for all lists, without allocation or lock.
-//! IPv4-mapped IPv6 addresses and networks are IPv4. Must not know where the networks come from.
+//! A frozen table from address to the set of all lists that hold it. Promises: one look-up answers for all lists, without
+//! allocation or lock; IPv4-mapped IPv6 addresses and networks are IPv4. Must not know where the networks come from.
 
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
-use rustc_hash::FxHashMap;
 
 use crate::lists::ListSet;
-
-/// Below this many intervals a binary search is as fast as the index, which costs 256 KiB.
-const INDEX_FROM: usize = 512;
+use crate::lists::intervals::Network;
+use crate::lists::lines::Lines;
+use crate::lists::tree::Tree;
 
 /// A frozen table from address to lists; IPv4 and IPv6.
 #[derive(Clone, Debug, Default)]
 pub struct PrefixTable {
-    v4: Vec<u32>,
-    v4_sets: Vec<u32>,
-    /// Place of the interval that holds the first address of each /16, and the last interval at the end; empty in small tables.
-    v4_index: Vec<u32>,
-    v6: Vec<u128>,
-    v6_sets: Vec<u32>,
-    sets: Vec<ListSet>,
+    v4: Lines,
+    /// Networks of /64 and shorter, as nearly all are, by the upper half of an address; they take half the room.
+    v6: Tree<u64>,
+    /// Longer ones.
+    hosts: Tree<u128>,
 }
 
 impl PrefixTable {
     /// Freezes networks, each with the place (0 to 63) of the list it is on.
     pub fn build(entries: impl IntoIterator<Item = (IpNetwork, u8)>) -> Self {
-        let mut v4: Vec<Edge<u32>> = Vec::new();
-        let mut v6: Vec<Edge<u128>> = Vec::new();
-        for (network, place) in entries {
+        let (mut v4, mut v6, mut hosts) = (Vec::new(), Vec::new(), Vec::new());
+        for (network, place) in entries.into_iter().filter(|(_, place)| *place < 64) {
             match canonical(network) {
-                Span::V4(first, last) => push(&mut v4, first, last.checked_add(1), place),
-                Span::V6(first, last) => push(&mut v6, first, last.checked_add(1), place),
+                Span::V4(first, prefix) => v4.push(Network { first, prefix, place }),
+                Span::V6(first, prefix) if prefix <= 64 => v6.push(Network { first: upper(first), prefix, place }),
+                Span::V6(first, prefix) => hosts.push(Network { first, prefix, place }),
             }
         }
-        let mut sets = Interner::default();
-        let (v4, v4_sets) = sweep(v4, &mut sets);
-        let (v6, v6_sets) = sweep(v6, &mut sets);
-        let v4_index = if v4.len() < INDEX_FROM { Vec::new() } else { index(&v4) };
-        Self { v4, v4_sets, v4_index, v6, v6_sets, sets: sets.all }
+        Self { v4: Lines::over(v4), v6: Tree::over(v6), hosts: Tree::over(hosts) }
     }
 
     /// All lists that hold an address.
     pub fn lookup(&self, address: IpAddr) -> ListSet {
-        let set = match address.to_canonical() {
-            IpAddr::V4(address) => self.v4_sets.get(self.v4_place(address.to_bits())),
+        match address.to_canonical() {
+            IpAddr::V4(address) => self.v4.find(address.to_bits()),
             IpAddr::V6(address) => {
                 let address = address.to_bits();
-                self.v6_sets.get(self.v6.partition_point(|start| *start <= address).wrapping_sub(1))
+                self.v6.find(upper(address)).or(self.hosts.find(address))
             }
-        };
-        set.and_then(|set| self.sets.get(*set as usize)).copied().unwrap_or_default()
+        }
     }
 
     /// Whether the table holds no network at all.
     pub fn is_empty(&self) -> bool {
-        self.v4.is_empty() && self.v6.is_empty()
-    }
-
-    /// The place of the last interval that starts at or before an address; `usize::MAX` if there is none.
-    fn v4_place(&self, address: u32) -> usize {
-        let half = (address >> 16) as usize;
-        let bounds = self.v4_index.get(half).zip(self.v4_index.get(half + 1));
-        let (low, high) = bounds.map_or((0, self.v4.len()), |(low, high)| (*low as usize, *high as usize + 1));
-        let starts = self.v4.get(low..high.min(self.v4.len())).unwrap_or_default();
-        (low + starts.partition_point(|start| *start <= address)).wrapping_sub(1)
+        self.v4.is_empty() && self.v6.is_empty() && self.hosts.is_empty()
     }
 }
 
 enum Span {
-    V4(u32, u32),
-    V6(u128, u128),
+    V4(u32, u8),
+    V6(u128, u8),
 }
 
-/// First and last address of a network; `::ffff:0:0/96` and what is inside it is IPv4.
+/// First address and prefix of a network; `::ffff:0:0/96` and what is inside it is IPv4.
 fn canonical(network: IpNetwork) -> Span {
     match network {
-        IpNetwork::V4(network) => Span::V4(network.network().to_bits(), network.broadcast().to_bits()),
+        IpNetwork::V4(network) => Span::V4(network.network().to_bits(), network.prefix()),
         IpNetwork::V6(network) => {
-            let (first, last) = (network.network(), network.broadcast());
-            match (network.prefix() >= 96, first.to_ipv4_mapped(), last.to_ipv4_mapped()) {
-                (true, Some(first), Some(last)) => Span::V4(first.to_bits(), last.to_bits()),
-                _ => Span::V6(first.to_bits(), last.to_bits()),
+            let (first, prefix) = (network.network(), network.prefix());
+            match (first.to_ipv4_mapped(), prefix.checked_sub(96)) {
+                (Some(first), Some(prefix)) => Span::V4(first.to_bits(), prefix),
+                _ => Span::V6(first.to_bits(), prefix),
             }
         }
     }
 }
 
-/// A place where a list begins or ends to hold addresses.
-struct Edge<A> {
-    at: A,
-    begins: bool,
-    place: u8,
-}
-
-fn push<A>(edges: &mut Vec<Edge<A>>, first: A, after: Option<A>, place: u8) {
-    if place < 64 {
-        edges.push(Edge { at: first, begins: true, place });
-        edges.extend(after.map(|at| Edge { at, begins: false, place }));
-    }
-}
-
-/// Each distinct set of lists once, so that an interval costs four bytes for it; place 0 is the empty set.
-struct Interner {
-    all: Vec<ListSet>,
-    places: FxHashMap<u64, u32>,
-}
-
-impl Default for Interner {
-    fn default() -> Self {
-        Self { all: vec![ListSet::default()], places: std::iter::once((0, 0)).collect() }
-    }
-}
-
-impl Interner {
-    fn place(&mut self, set: u64) -> u32 {
-        *self.places.entry(set).or_insert_with(|| {
-            self.all.push(ListSet(set));
-            u32::try_from(self.all.len() - 1).unwrap_or(0)
-        })
-    }
-}
-
-/// Walks all edges in order and notes each address from which another set of lists holds.
-/// Networks of one list may be nested or repeated, so each list counts how many of its own are open.
-fn sweep<A: Copy + Ord>(mut edges: Vec<Edge<A>>, sets: &mut Interner) -> (Vec<A>, Vec<u32>) {
-    edges.sort_unstable_by_key(|edge| edge.at);
-    let (mut starts, mut places): (Vec<A>, Vec<u32>) = (Vec::new(), Vec::new());
-    let mut open = [0_u32; 64];
-    let mut held = ListSet::default().0;
-    let mut edges = edges.into_iter().peekable();
-    while let Some(edge) = edges.next() {
-        if let Some(count) = open.get_mut(usize::from(edge.place)) {
-            *count = if edge.begins { count.saturating_add(1) } else { count.saturating_sub(1) };
-            let bit = ListSet::default().with(edge.place).0;
-            held = if *count > 0 { held | bit } else { held & !bit };
-        }
-        if edges.peek().is_some_and(|next| next.at == edge.at) {
-            continue;
-        }
-        let place = sets.place(held);
-        if places.last().copied().unwrap_or(0) != place {
-            starts.push(edge.at);
-            places.push(place);
-        }
-    }
-    starts.shrink_to_fit();
-    places.shrink_to_fit();
-    (starts, places)
-}
-
-/// For each /16 the interval that holds its first address (the first interval where none does).
-fn index(starts: &[u32]) -> Vec<u32> {
-    let mut at = 0_usize;
-    let mut index: Vec<u32> = (0..=u32::from(u16::MAX))
-        .map(|half| {
-            while starts.get(at + 1).is_some_and(|start| *start <= half << 16) {
-                at += 1;
-            }
-            u32::try_from(at).unwrap_or(u32::MAX)
-        })
-        .collect();
-    index.push(u32::try_from(starts.len().saturating_sub(1)).unwrap_or(u32::MAX));
-    index
+/// The upper half of an IPv6 address.
+fn upper(address: u128) -> u64 {
+    u64::try_from(address >> 64).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -207,6 +116,41 @@ mod tests {
         assert_eq!(places(&table, "0.0.0.0"), [0]);
         assert_eq!(places(&table, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), [2, 3]);
         assert_eq!(places(&table, "::"), [2]);
+    }
+
+    #[test]
+    fn addresses_that_cluster_are_found_and_those_between_are_not() {
+        // A whole /16 of every second address, and as many hosts and networks of one IPv6 allocation.
+        let v4 = (0..32_768_u32).map(|at| IpNetwork::from(IpAddr::from(std::net::Ipv4Addr::from_bits(0xc0a8_0000 + at * 2))));
+        let host = |at: u128| std::net::Ipv6Addr::from_bits((0x2a00_0001 << 96) + at * 2);
+        let hosts = (0..9_000).map(|at| IpNetwork::from(IpAddr::from(host(at))));
+        let net = |at: u128| std::net::Ipv6Addr::from_bits((0x2a00_0002 << 96) + (at << 81));
+        let nets = (0..9_000).map(|at| IpNetwork::new(net(at).into(), 48).unwrap());
+        let all: Vec<(IpNetwork, u8)> = v4.chain(hosts).chain(nets).map(|network| (network, 5)).collect();
+        let table = PrefixTable::build(all.iter().copied());
+        for (network, _) in all {
+            let behind = match network.broadcast() {
+                IpAddr::V4(last) => IpAddr::from(std::net::Ipv4Addr::from_bits(last.to_bits() + 1)),
+                IpAddr::V6(last) => IpAddr::from(std::net::Ipv6Addr::from_bits(last.to_bits() + 1)),
+            };
+            assert_eq!((table.lookup(network.ip()).0, table.lookup(behind).0), (1 << 5, 0), "{network}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_are_each_on_lists_of_their_own_are_told_apart() {
+        // A little more than one /16, each address of it on four lists as no other is; 64 lists allow for more.
+        let fours =
+            (0..64_u8).flat_map(|a| (0..a).flat_map(move |b| (0..b).flat_map(move |c| (0..c).map(move |d| [a, b, c, d]))));
+        let address = |at: u32| IpAddr::from(std::net::Ipv4Addr::from_bits(0x0a00_0000_u32.wrapping_add(at)));
+        let all: Vec<(IpAddr, [u8; 4])> = (0..70_000).map(address).zip(fours).collect();
+        let entries = all.iter().flat_map(|(address, lists)| lists.map(|place| (IpNetwork::from(*address), place)));
+        let table = PrefixTable::build(entries);
+        for (address, mut lists) in all {
+            lists.reverse();
+            assert_eq!(table.lookup(address).places().collect::<Vec<_>>(), lists, "{address}");
+        }
+        assert_eq!((table.lookup(address(70_000)).0, table.lookup(address(u32::MAX)).0), (0, 0));
     }
 
     #[test]

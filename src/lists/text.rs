@@ -14,7 +14,7 @@ use crate::lists::network::Line;
 /// Faults told of one file; a file that is of another kind has thousands of the same.
 const FAULTS: usize = 20;
 /// Largest file in bytes: the largest public lists of networks are below 20 MiB.
-const FILE: usize = 64 << 20;
+pub(super) const FILE: usize = 64 << 20;
 /// Longest line in bytes, comment included; longer ones are some other format.
 const LINE: usize = 4_096;
 /// Longest piece of a line repeated in a message, in characters.
@@ -27,7 +27,7 @@ const SHOWN: usize = 60;
 /// Lines that are no network, networks with host bits set, files that are no list.
 pub fn parse_prefixes(path: &str, bytes: &[u8]) -> Result<Vec<IpNetwork>, Vec<Fault>> {
     if bytes.len() <= FILE && feed::is_feed(without_mark(bytes)) {
-        return feed::read(path, without_mark(bytes));
+        return feed::read(path, without_mark(bytes), None);
     }
     let heads = Cell::new(1);
     let networks = entries(path, bytes, |line| match network::read(line) {
@@ -54,15 +54,20 @@ pub fn parse_numbers(path: &str, bytes: &[u8]) -> Result<Vec<u32>, Vec<Fault>> {
         if text.is_empty() || text.eq_ignore_ascii_case("asn") {
             return Ok(None);
         }
-        let digits = text.get(..2).filter(|head| head.eq_ignore_ascii_case("as")).and_then(|_| text.get(2..)).unwrap_or(text);
-        match digits.parse() {
-            Ok(number) if number > 0 && digits.bytes().all(|digit| digit.is_ascii_digit()) => Ok(Some(number)),
-            _ => Err(Wrong::new(
-                format!("`{}` is no AS number", shown(text)),
-                "write one number per line, such as `AS64500 # name`",
-            )),
-        }
+        number(text).map(Some)
     })
+}
+
+/// Reads `AS123` or `123`.
+pub(super) fn number(text: &str) -> Result<u32, Wrong> {
+    let digits = text.get(..2).filter(|head| head.eq_ignore_ascii_case("as")).and_then(|_| text.get(2..)).unwrap_or(text);
+    match digits.parse() {
+        Ok(number) if number > 0 && digits.bytes().all(|digit| digit.is_ascii_digit()) => Ok(number),
+        _ => {
+            let message = format!("`{}` is no AS number", shown(text));
+            Err(Wrong::new(message, "write one number per line, such as `AS64500 # name`"))
+        }
+    }
 }
 
 /// Reads words: one per line, spaces around it dropped; a comment is a whole line or begins with ` #` or ` ;`.
@@ -86,18 +91,19 @@ pub fn parse_words(path: &str, bytes: &[u8]) -> Result<Vec<String>, Vec<Fault>> 
 }
 
 /// What is wrong with a line.
-struct Wrong {
+pub(super) struct Wrong {
     message: String,
     hint: String,
 }
 
 impl Wrong {
-    fn new(message: String, hint: impl Into<String>) -> Self {
+    pub(super) fn new(message: String, hint: impl Into<String>) -> Self {
         Self { message, hint: hint.into() }
     }
 }
 
-fn no_network(line: &str, wrong: &Line) -> Wrong {
+/// What is wrong with a line or cell that should be a network.
+pub(super) fn no_network(line: &str, wrong: &Line) -> Wrong {
     let text = line.split(['#', ';']).next().unwrap_or_default().trim();
     match wrong {
         Line::BitsSet(network) => {
@@ -116,12 +122,16 @@ fn no_network(line: &str, wrong: &Line) -> Wrong {
 }
 
 /// A file without the byte-order mark that some editors put first.
-fn without_mark(bytes: &[u8]) -> &[u8] {
+pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 /// Runs a reader over all lines and gathers what it made of them, or all that is wrong.
-fn entries<T>(path: &str, bytes: &[u8], read: impl Fn(&str) -> Result<Option<T>, Wrong>) -> Result<Vec<T>, Vec<Fault>> {
+pub(super) fn entries<T>(
+    path: &str,
+    bytes: &[u8],
+    read: impl Fn(&str) -> Result<Option<T>, Wrong>,
+) -> Result<Vec<T>, Vec<Fault>> {
     if let Some(fault) = no_list(path, bytes) {
         return Err(vec![fault]);
     }
@@ -143,7 +153,7 @@ fn entries<T>(path: &str, bytes: &[u8], read: impl Fn(&str) -> Result<Option<T>,
 }
 
 /// The fault of a file that is no list at all.
-fn no_list(path: &str, bytes: &[u8]) -> Option<Fault> {
+pub(super) fn no_list(path: &str, bytes: &[u8]) -> Option<Fault> {
     if bytes.len() > FILE {
         let message = format!("file of {} bytes", bytes.len());
         return Some(Fault::of_file(path, message).hint(format!("lists have at most {FILE} bytes")));
@@ -185,7 +195,7 @@ impl Faults<'_> {
 }
 
 /// A piece of a file as a message repeats it: short, without control characters.
-fn shown(text: &str) -> impl Display {
+pub(super) fn shown(text: &str) -> impl Display {
     let mut short: String = text.chars().filter(|character| !character.is_control()).take(SHOWN).collect();
     if text.chars().count() > SHOWN {
         short.push('…');

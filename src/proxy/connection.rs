@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::click::Scheme;
@@ -64,6 +65,9 @@ pub struct ConnectionState {
     asked: AtomicU32,
     tunnelled: AtomicBool,
     encrypted: AtomicBool,
+    /// We want to end it; who holds it up is told.
+    parting: AtomicBool,
+    told: Notify,
     /// The connection that a stream belongs to.
     above: Option<Arc<Self>>,
     _held: Box<dyn Any + Send + Sync>,
@@ -92,6 +96,8 @@ impl ConnectionState {
             asked: AtomicU32::new(0),
             tunnelled: AtomicBool::new(false),
             encrypted: AtomicBool::new(false),
+            parting: AtomicBool::new(false),
+            told: Notify::new(),
             above: None,
             _held: held,
         }
@@ -114,6 +120,8 @@ impl ConnectionState {
             asked: AtomicU32::new(0),
             tunnelled: AtomicBool::new(false),
             encrypted: AtomicBool::new(self.encrypted.load(Ordering::Relaxed)),
+            parting: AtomicBool::new(false),
+            told: Notify::new(),
             above: Some(Arc::clone(self)),
             _held: Box::new(()),
         }
@@ -209,6 +217,22 @@ impl ConnectionState {
         let is_its = heard.0 == self.asked.load(Ordering::Relaxed);
         let names = std::str::from_utf8(heard.1.strip_suffix(b",")?).ok()?;
         is_its.then(|| names.to_owned())
+    }
+
+    /// The process wants to end it, as it stops.
+    pub fn part(&self) {
+        self.parting.store(true, Ordering::Release);
+        self.told.notify_waiters();
+    }
+
+    /// Comes when the process wants to end the connection.
+    pub async fn parting(&self) {
+        let connection = self.above.as_deref().unwrap_or(self);
+        // Waits before it looks, so that it misses nothing in between.
+        let told = connection.told.notified();
+        if !connection.parting.load(Ordering::Acquire) {
+            told.await;
+        }
     }
 
     /// The scheme of what is asked over the connection itself.

@@ -26,6 +26,7 @@ use crate::proxy::shop::Asked;
 use crate::proxy::shop::Shop;
 use crate::seal::PageToken;
 use crate::verdict::Band;
+use crate::verdict::Class;
 use crate::verdict::Consent;
 use crate::verdict::Score;
 
@@ -100,6 +101,10 @@ impl Exchange {
         match inject::plan(&settings.inject, self.navigation, head.status, &head.headers, address) {
             Plan::Inject(injection) => {
                 self.shop.counts.injected.inc();
+                // Before consent the tag is silent, and of nobody's visit nothing is expected.
+                if self.token.class == Class::Visit && self.consent != Consent::Waiting {
+                    self.shop.visits.tagged(self.token.visit, self.token.issued);
+                }
                 self.set_cookies(&mut head.headers);
                 let snippet = self.snippet(&injection);
                 inject::rewrite_head(&mut head.headers, &injection, snippet.len());
@@ -129,7 +134,8 @@ impl Exchange {
 
     fn snippet(&self, injection: &Injection) -> Bytes {
         let token = self.shop.keys.seal_page(&self.token, rand::random());
-        let data = PageData { page: self.token.page, token: &token, pixel: self.token.pixel, consent: self.consent };
+        let PageToken { page, pixel, .. } = self.token;
+        let data = PageData { page, token: &token, pixel, consent: self.consent, worker: injection.worker };
         inject::snippet(&self.shop.settings.inject, &data, &injection.way)
     }
 

@@ -30,7 +30,7 @@ impl FirstParty {
         consent: Consent,
         carried: Option<VisitCookie>,
     ) -> Self {
-        let own = |name: &str| cookie::find(click.headers, name).filter(|value| cookie::payload(value).is_some());
+        let own = |name: &'static str| cookie::find(click.sent.all(), name).filter(|value| cookie::payload(value).is_some());
         let (fbp, fbc) = (own(cookie::FBP).map(str::to_owned), own(cookie::FBC).map(str::to_owned));
         if consent == Consent::Waiting || token.class == Class::Skip {
             return Self { fbp, fbc, set: Vec::new() };

@@ -18,6 +18,9 @@ use tokio::time::Instant;
 use crate::click::Scheme;
 use crate::inject;
 use crate::proxy::Settings;
+use crate::proxy::action;
+use crate::proxy::action::Order;
+use crate::proxy::action::Unviewed;
 use crate::proxy::body::ProxyBody;
 use crate::proxy::body::VisitorBody;
 use crate::proxy::bypass::Bypass;
@@ -123,13 +126,19 @@ impl Proxy {
         let client = self.client(connection, &head);
         let found = headers::scan(&head.headers);
         headers::strip_own(&mut head.headers, found);
-        let asked = head.extensions.remove::<OnUpgrade>();
-        let (visitor_side, declined) = if tunnel::is_wanted(&head) { (asked, None) } else { (None, asked) };
-        if let Some(declined) = declined {
-            tunnel::decline(declined);
-        }
-        let plain = visitor_side.is_some() || self.is_exempt(front, &head);
-        let exchange = if plain { None } else { Exchange::open(&self.shop, &mut head, self.asked(connection, &client, found)) };
+        let visitor_side = visitor_side(&mut head);
+        let exempt = self.is_exempt(front, &head);
+        let plain = visitor_side.is_some() || exempt;
+        let asked = self.asked(connection, &client, found);
+        let mut exchange = if plain { None } else { Exchange::open(&self.shop, &mut head, asked) };
+        let order =
+            if plain { Order::Serve(Vec::new()) } else { action::decide(&self.shop, &mut head, exchange.as_mut(), asked) };
+        let Order::Serve(set) = order else {
+            // Its record is written now, and nothing of the request stays while it is held.
+            drop((exchange, body));
+            return Ok(order.answer(connection, head.method == Method::HEAD).await);
+        };
+        let unviewed = if exempt { None } else { Unviewed::of(&self.shop, &head, exchange.as_ref()) };
         let looked_at = (!plain && head.method == Method::HEAD).then(|| looked_at(&mut head, client.scheme)).flatten();
         let host = front.rewrite_location.then(|| head.headers.get(header::HOST).cloned()).flatten();
         let field = &self.settings.client_field;
@@ -146,26 +155,43 @@ impl Proxy {
             None => front.servers.send(Request::from_parts(head, body), connection).await?,
         };
         framing::check_answer(&response)?;
+        let set = match unviewed.filter(|_| !connection.is_tunnelled() && action::is_page(response.status(), response.headers()))
+        {
+            None => set,
+            Some(unviewed) => match unviewed.order(&self.shop, exchange.as_mut(), asked) {
+                Order::Serve(set) => set,
+                order => {
+                    drop((exchange, response));
+                    return Ok(order.answer(connection, false).await);
+                }
+            },
+        };
         let mut response = prepared(response, front, &client, host.as_ref());
         if let Some(asked_at) = asked_at {
             let verdict = exchange.as_ref().and_then(Exchange::verdict);
             response.extensions_mut().insert(Noted { upstream: asked_at.elapsed(), verdict });
         }
         let Some(exchange) = exchange else {
-            if let Some(address) = looked_at {
-                exchange::head_of_page(&self.shop, &mut response, &address);
-            }
-            if !plain {
-                inject::tell_apart(response.status(), response.headers_mut());
-            }
-            return Ok(response.map(ProxyBody::Upstream));
+            let response = self.unchanged(response, looked_at, plain);
+            return Ok(with_cookies(response.map(ProxyBody::Upstream), set));
         };
-        let mut answer = exchange.answer(response);
+        let mut answer = with_cookies(exchange.answer(response), set);
         if let ProxyBody::Injected(page) = answer.body_mut() {
             // Once the place is found the page's length is known, and what is broken from the start is still our page to give.
             page.peek().await.map_err(|_| Kind::Broken)?;
         }
         Ok(answer)
+    }
+
+    /// An answer that nothing is put into; `looked_at` is the address of the page whose head it is.
+    fn unchanged<B>(&self, mut response: Response<B>, looked_at: Option<String>, plain: bool) -> Response<B> {
+        if let Some(address) = looked_at {
+            exchange::head_of_page(&self.shop, &mut response, &address);
+        }
+        if !plain {
+            inject::tell_apart(response.status(), response.headers_mut());
+        }
+        response
     }
 
     fn asked<'a>(&'a self, connection: &'a ConnectionState, client: &Client, found: Found) -> Asked<'a> {
@@ -210,6 +236,21 @@ fn prepared<B>(mut response: Response<B>, front: &Front, client: &Client, host: 
     }
     // The version is the visitor's affair on this hop; the shop's says nothing about it.
     *response.version_mut() = Version::HTTP_11;
+    response
+}
+
+/// The visitor's end of a tunnel that it asks for; another upgrade is not granted.
+fn visitor_side(head: &mut Parts) -> Option<OnUpgrade> {
+    let asked = head.extensions.remove::<OnUpgrade>()?;
+    if tunnel::is_wanted(head) {
+        return Some(asked);
+    }
+    tunnel::decline(asked);
+    None
+}
+
+fn with_cookies<B>(mut response: Response<B>, set: Vec<HeaderValue>) -> Response<B> {
+    action::set_cookies(response.headers_mut(), set);
     response
 }
 

@@ -2,12 +2,16 @@
 //! Promises: a page is served whatever else fails, a cut answer stays visibly cut, what may not be repeated is never sent twice.
 //! One [`Proxy`] per thread. Must not know sockets of visitors, the collector, delivery or files of configuration.
 
+mod acted;
+mod action;
 pub mod ahead;
 pub mod answer;
 pub mod body;
 pub mod bypass;
+mod carried;
 pub mod client;
 pub mod connection;
+mod counts;
 pub mod exchange;
 mod first_party;
 pub mod framing;
@@ -27,6 +31,7 @@ mod told;
 mod trailers;
 pub mod trust;
 pub mod tunnel;
+mod unnamed;
 pub mod upstream;
 pub mod websocket;
 

@@ -16,6 +16,7 @@ use crate::fact::Shown;
 use crate::fact::TlsShown;
 use crate::proxy::connection::ConnectionState;
 use crate::proxy::shop::Asked;
+use crate::proxy::unnamed;
 use crate::rules::Policy;
 
 /// What is shown, held for as long as the request is scored.
@@ -36,8 +37,15 @@ impl Seen {
             let tls = ja4.and_then(|field| head.headers.get(field)).and_then(vouched);
             return Self { tls, ..Self::default() };
         }
+        if unnamed::hides(connection, &head.headers) {
+            return Self::default();
+        }
         // Dear, and few rules look at them.
-        let wanted = policy.asks(FactName::HttpNames) || policy.asks(FactName::HttpNameCase);
+        let of_order = [FactName::HttpOrder, FactName::HttpCase].into_iter().any(|name| policy.asks(name));
+        // HTTP/2's are read off the request itself where only their order counts.
+        let wanted = policy.asks(FactName::HttpNames)
+            || policy.asks(FactName::HttpNameCase)
+            || (of_order && head.version != Version::HTTP_2);
         Self {
             version: version(head.version),
             tls: connection.tls().cloned(),

@@ -6,17 +6,14 @@ use std::hash::Hash;
 use std::hash::Hasher;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use arc_swap::ArcSwapOption;
-use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 use http::header;
 use http::request::Parts;
-use prometheus_client::metrics::counter::Counter;
 use rustc_hash::FxHasher;
 use uuid::Uuid;
 
@@ -26,42 +23,45 @@ use crate::click::Purpose;
 use crate::click::Scheme;
 use crate::clock::Clock;
 use crate::clock::UnixMillis;
-use crate::cookie;
+use crate::fact::Coherence;
 use crate::fact::Facts;
+use crate::fact::Identity;
 use crate::fact::VisitFacts;
 use crate::facts;
+use crate::facts::Message;
 use crate::facts::Sources;
 use crate::inject;
-use crate::inject::Why;
 use crate::ledger::Ledger;
 use crate::ledger::PageRecord;
+use crate::proxy::acted;
+use crate::proxy::acted::Acted;
+use crate::proxy::acted::Visitor;
+use crate::proxy::action::Actions;
 use crate::proxy::connection::ConnectionState;
+use crate::proxy::counts::Counts;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::exchange::RecordKind;
 use crate::proxy::first_party::FirstParty;
 use crate::proxy::seen::Seen;
 use crate::proxy::told;
+use crate::proxy::unnamed;
 use crate::rules::Policy;
 use crate::seal::Keys;
 use crate::seal::PageToken;
 use crate::seal::VisitCookie;
-use crate::telemetry::Counters;
 use crate::telemetry::Metrics;
-use crate::verdict::Band;
 use crate::verdict::Class;
 use crate::verdict::Consent;
 use crate::verdict::Mode;
 use crate::verdict::PixelAction;
 use crate::verdict::Verdict;
+use crate::visits::Client;
 use crate::visits::PageView;
 use crate::visits::Visit;
 use crate::visits::Visits;
 
-/// How long a visit is kept, and so its cookie believed.
-const KEPT: Duration = Duration::from_hours(7 * 24);
-
 /// What the scoring part of the proxy is told.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// How far verdicts reach.
     pub mode: Mode,
@@ -71,6 +71,20 @@ pub struct Settings {
     pub inject: inject::Settings,
     /// Whether records are written for page views that are not ad clicks, too.
     pub record_pages: bool,
+    /// Requests held in a tarpit at once at most; those beyond are refused at once.
+    pub held_most: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mode: Mode::default(),
+            consent_required: false,
+            inject: inject::Settings::default(),
+            record_pages: false,
+            held_most: 100,
+        }
+    }
 }
 
 /// The engines the exchange works with; one for all threads.
@@ -78,13 +92,14 @@ pub struct Shop {
     /// The metrics of the process.
     pub metrics: Metrics,
     pub(super) settings: Arc<Settings>,
-    policy: Arc<ArcSwap<Policy>>,
-    sources: Arc<Sources>,
-    visits: Arc<Visits>,
+    pub(super) policy: Arc<ArcSwap<Policy>>,
+    pub(super) sources: Arc<Sources>,
+    pub(super) visits: Arc<Visits>,
     pub(super) ledger: Ledger,
     pub(super) keys: Arc<Keys>,
     pub(super) counts: Arc<Counts>,
-    clock: Clock,
+    pub(super) clock: Clock,
+    pub(super) actions: Actions,
 }
 
 impl fmt::Debug for Shop {
@@ -102,52 +117,10 @@ pub struct Known {
     reasons: Option<HeaderValue>,
 }
 
-/// Counters of the scoring part, their handles made once.
-pub(super) struct Counts {
-    page_views: [Counter; 5],
-    clicks: [Counter; 5],
-    pub(super) injected: Counter,
-    /// Counts a page in which no place was found after all.
-    pub(super) missed: Arc<dyn Fn(Why) + Send + Sync>,
-    pub(super) metrics: Metrics,
-}
-
-impl Counts {
-    fn new(metrics: Metrics) -> Self {
-        let row = |of: &Counters, class: &str, band: &str| of.with(&[("class", class), ("band", band)]);
-        let rows = |of: &Counters| {
-            [
-                row(of, "visit", Band::Human.name()),
-                row(of, "visit", Band::Suspect.name()),
-                row(of, "visit", Band::LikelyInvalid.name()),
-                row(of, "visit", Band::Invalid.name()),
-                row(of, "skip", "none"),
-            ]
-        };
-        Self {
-            page_views: rows(&metrics.page_views),
-            clicks: rows(&metrics.clicks),
-            injected: metrics.injections.with(&[("outcome", "injected")]),
-            missed: {
-                let injections = metrics.injections.clone();
-                Arc::new(move |why| {
-                    injections.with(&[("outcome", why.name())]).inc();
-                })
-            },
-            metrics,
-        }
-    }
-
-    fn page(&self, verdict: &Verdict, kind: RecordKind) {
-        let place = if verdict.class == Class::Skip { 4 } else { verdict.band as usize };
-        let count = |rows: &[Counter; 5]| rows.get(place).map(Counter::inc);
-        count(&self.page_views);
-        if kind == RecordKind::Click {
-            count(&self.clicks);
-        }
-        for reason in verdict.reasons.iter() {
-            self.metrics.rule_hits.with(&[("rule", &reason.rule)]).inc();
-        }
+impl Known {
+    /// The verdict.
+    pub(super) fn verdict(&self) -> &Verdict {
+        &self.verdict
     }
 }
 
@@ -165,7 +138,15 @@ impl Shop {
         clock: Clock,
     ) -> Self {
         let (settings, counts) = (Arc::new(settings), Arc::new(Counts::new(metrics.clone())));
-        Self { metrics, settings, policy, sources, visits, ledger, keys, counts, clock }
+        let actions = Actions::new(&metrics, settings.mode);
+        Self { metrics, settings, policy, sources, visits, ledger, keys, counts, clock, actions }
+    }
+
+    /// The same after a reload: what click actions keep of clients stays.
+    #[must_use]
+    pub fn following(mut self, before: &Self) -> Self {
+        self.actions = before.actions.after(&self.metrics, self.settings.mode);
+        self
     }
 
     pub(super) fn look(self: &Arc<Self>, asked: Asked<'_>, parts: &mut Parts) -> Option<Exchange> {
@@ -186,19 +167,28 @@ impl Shop {
     fn tell_of_client(&self, memory: &ArcSwapOption<Known>, asked: Asked<'_>, parts: &mut Parts) {
         let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let client = client_hash(asked.address, agent);
+        if acted::is_asset(parts) {
+            self.visits.assets().mark(Client::of(asked.address, agent.unwrap_or_default()), self.clock.now());
+        }
         let policy = self.policy.load();
         let known = memory.load();
         if let Some(known) = known.as_ref().filter(|known| known.client == client && Arc::ptr_eq(&known.policy, &policy)) {
             told::tell(&mut parts.headers, &known.verdict, known.reasons.clone());
             return;
         }
-        let (network, agent) = (self.sources.network(asked.address), self.sources.agent(agent));
+        let (network, said, agent) = (self.sources.network(asked.address), agent, self.sources.agent(agent));
         let mut facts = Facts::unknown(&network, &agent);
         facts.address = asked.address;
-        facts.identity = facts::identity(&network, &agent);
+        facts.user_agent = said;
+        facts.identity = self.sources.identity(asked.address, &network, &agent);
         let verdict = policy.score(&facts);
         let reasons = told::reasons_field(&verdict);
+        let identity = facts.identity;
         told::tell(&mut parts.headers, &verdict, reasons.clone());
+        // What is being asked for now will be known at the next request.
+        if identity == Identity::Unverifiable {
+            return;
+        }
         memory.store(Some(Arc::new(Known { client, policy: Arc::clone(&policy), verdict, reasons })));
     }
 
@@ -206,77 +196,91 @@ impl Shop {
         let now = self.clock.now();
         let policy = self.policy.load();
         let (path, query) = (head.uri.path(), head.uri.query().unwrap_or(""));
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let click = Click::read(asked.address, asked.scheme, path, query, &head.headers);
         let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
         let (network, agent) = (self.sources.network(asked.address), self.sources.agent(click.user_agent()));
-        let carried = self.carried(&head.headers, now);
-        let before = carried.and_then(|carried| self.visits.find(carried.visit));
+        let (carried, before) = self.goes_on(&head.headers, asked.address, &agent, now);
         let seen = Seen::of(asked, head, &policy);
+        unnamed::note(asked.connection, &head.headers, asked.forwarded, &self.metrics);
         let mut facts = facts::gather(&click, &network, &agent);
+        facts.identity = self.sources.identity(asked.address, &network, &agent);
+        facts.signed = Some(self.sources.signed(&message(head, asked.scheme, host), now));
         facts.shown = seen.facts();
         facts.visit = visit_facts(carried, before.as_deref(), now);
-        facts.page = before.as_ref().map(|visit| visit.page).unwrap_or_default();
-        let verdict = Arc::new(policy.score(&facts));
-        let token = self.token(&verdict, carried, click.purpose, now);
-        let consent = self.consent(carried.is_some());
-        let url = format!("{}://{host}{}", asked.scheme.name(), head.uri.path_and_query().map_or("/", |target| target.as_str()));
-        let own = FirstParty::of(self, &click, host, &token, consent, carried);
-        if verdict.class != Class::Skip || click.purpose != Purpose::View {
-            self.visits.page(PageView {
-                visit: token.visit,
-                page: token.page,
-                now,
-                address: asked.address,
-                user_agent: click.user_agent().unwrap_or(""),
-                network,
-                agent: Arc::clone(&agent),
-                identity: facts.identity,
-                url: &url,
-                ad_ids: click.ad_ids,
-                campaign: click.campaign,
-                fbp: own.fbp.as_deref(),
-                fbc: own.fbc.as_deref(),
-                verdict: Arc::clone(&verdict),
-                consent,
-            });
+        if Coherence::NAMES.iter().any(|name| policy.asks(*name)) {
+            facts.coherence = facts::coherence(&facts);
         }
+        facts.challenge = self.challenge(asked, &head.headers, &policy);
+        let visit = carried.map_or_else(|| new_id(now), |carried| carried.visit);
+        let walk = acted::walk(&click, target);
+        let known = Visitor { visit, fresh: carried.is_none(), before: before.as_deref(), walk, now };
+        let acted = Acted::view(&self.visits, &policy, &facts, known, click.user_agent());
+        let verdict = acted.judge(&policy, &mut facts, before.as_deref());
+        let token = self.token(&verdict, visit, click.purpose, now);
+        let consent = self.consent(carried.is_some());
+        let url = format!("{}://{host}{}", asked.scheme.name(), target);
+        let own = FirstParty::of(self, &click, host, &token, consent, carried);
+        let view = PageView {
+            visit,
+            page: token.page,
+            now,
+            address: asked.address,
+            user_agent: click.user_agent().unwrap_or(""),
+            network,
+            agent: Arc::clone(&agent),
+            identity: facts.identity,
+            url: &url,
+            ad_ids: click.ad_ids,
+            campaign: click.campaign,
+            fbp: own.fbp.as_deref(),
+            fbc: own.fbc.as_deref(),
+            verdict: Arc::clone(&verdict),
+            consent,
+            walk,
+        };
         let kind = if click.ad_ids.any() { RecordKind::Click } else { RecordKind::Page };
         self.counts.page(&verdict, kind);
-        let record = PageRecord {
-            time: now,
-            visit: token.visit,
-            page: token.page,
-            address: asked.address,
-            url,
-            verdict: Arc::clone(&verdict),
-            pixel: token.pixel,
-            network,
-            agent,
-            http: seen.version,
-            tls: seen.tls,
-            h2: seen.h2,
-            rules: policy.digest().into(),
-            mode: self.settings.mode,
-        };
-        told::tell_page(&mut head.headers, &verdict, &token);
+        let mut record = self.record(&view, token.pixel, policy.digest());
+        if verdict.class != Class::Skip || click.purpose != Purpose::View {
+            self.visits.page(view);
+        }
+        (record.http, record.tls, record.h2, record.url) = (seen.version, seen.tls, seen.h2, url);
+        told::tell_page(&mut head.headers, &record.verdict, &token);
         Exchange { shop: Arc::clone(self), navigation, token, consent, cookies: own.set, record: Some((kind, record)) }
     }
 
-    fn token(&self, verdict: &Verdict, carried: Option<VisitCookie>, purpose: Purpose, now: UnixMillis) -> PageToken {
+    /// The record of a page view, but for its URL and what its connection shows.
+    fn record(&self, view: &PageView<'_>, pixel: PixelAction, rules: &str) -> PageRecord {
+        PageRecord {
+            time: view.now,
+            visit: view.visit,
+            page: view.page,
+            address: view.address,
+            url: String::new(),
+            verdict: Arc::clone(&view.verdict),
+            pixel,
+            network: view.network,
+            agent: Arc::clone(&view.agent),
+            http: None,
+            tls: None,
+            h2: None,
+            rules: rules.into(),
+            mode: self.settings.mode,
+            action: view.verdict.click_of(view.visit).name(),
+            action_shadow: None,
+        }
+    }
+
+    fn token(&self, verdict: &Verdict, visit: Uuid, purpose: Purpose, now: UnixMillis) -> PageToken {
         PageToken {
             page: new_id(now),
-            visit: carried.map_or_else(|| new_id(now), |carried| carried.visit),
+            visit,
             issued: now,
             class: verdict.class,
             score: verdict.score,
             pixel: self.pixel(verdict, purpose),
         }
-    }
-
-    /// The visit cookie, unless it is older than anything kept of a visit.
-    fn carried(&self, headers: &HeaderMap, now: UnixMillis) -> Option<VisitCookie> {
-        let cookie = self.keys.open_visit(cookie::find(headers, cookie::VISIT)?).ok()?;
-        (now.since(cookie.first_seen) <= KEPT).then_some(cookie)
     }
 
     /// What the Pixel is told: nothing in `observe`; a page fetched ahead waits for proof instead of being withheld, since
@@ -319,13 +323,19 @@ fn is_bare_click(parts: &Parts) -> bool {
         && parts.uri.query().is_some_and(|query| click::read_query(query).0.any())
 }
 
-fn visit_facts(carried: Option<VisitCookie>, before: Option<&Visit>, now: UnixMillis) -> VisitFacts {
+pub(super) fn visit_facts(carried: Option<VisitCookie>, before: Option<&Visit>, now: UnixMillis) -> VisitFacts {
     VisitFacts {
         pages: before.map(|visit| visit.pages),
         page_age: None,
         age: carried.map(|carried| now.since(carried.first_seen)),
         returning: Some(carried.is_some()),
     }
+}
+
+/// What of a request an automated client can have signed.
+pub(super) fn message<'a>(head: &'a Parts, scheme: Scheme, authority: &'a str) -> Message<'a> {
+    let (path, query) = (head.uri.path(), head.uri.query());
+    Message { method: head.method.as_str(), scheme: scheme.name(), authority, path, query, headers: &head.headers }
 }
 
 /// Where a request came from, as far as the room established it.
@@ -340,7 +350,7 @@ pub(super) struct Asked<'a> {
     pub(super) forwarded: bool,
 }
 
-fn client_hash(address: Option<IpAddr>, agent: Option<&str>) -> u64 {
+pub(super) fn client_hash(address: Option<IpAddr>, agent: Option<&str>) -> u64 {
     let mut hasher = FxHasher::default();
     (address, agent).hash(&mut hasher);
     hasher.finish()

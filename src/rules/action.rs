@@ -1,4 +1,4 @@
-//! The `do:` of a policy row -> what is done. Must not know conditions.
+//! The `do:` of a Pixel or event row -> what is done. Must not know conditions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::fault::nearest;
 use crate::verdict::AfterHold;
 use crate::verdict::Change;
-use crate::verdict::ClickAction;
 use crate::verdict::Decision;
 use crate::verdict::PixelAction;
 use crate::verdict::Until;
@@ -17,27 +16,8 @@ use crate::yaml::Value;
 
 /// The longest hold; a held event must leave well inside Meta's 48 hours in which copies are recognised.
 const LONGEST_HOLD: Duration = Duration::from_hours(24);
-/// Click actions of other systems that are not there yet.
-const LATER: [&str; 5] = ["block", "challenge", "tarpit", "redirect", "limit"];
-const CLICK: [&str; 3] = ["allow", "tag", "prove"];
 const PIXEL: [&str; 3] = ["leave", "gate", "withhold"];
 const EVENT: [&str; 4] = ["forward", "suppress", "hold", "modify"];
-
-/// Reads a click row's action.
-pub(super) fn click(node: &Node, faults: &Faults) -> Option<ClickAction> {
-    let (name, at, _) = named(node, faults)?;
-    match name {
-        "allow" => Some(ClickAction::Allow),
-        "tag" => Some(ClickAction::Tag),
-        "prove" => Some(ClickAction::Prove),
-        later if LATER.contains(&later) => {
-            let hint = "doubtful clicks are served; use `prove`, and gate the Pixel and the events".to_owned();
-            faults.at(at, format!("the click action `{later}` is not available yet"), Some(hint));
-            None
-        }
-        other => unknown(other, at, &CLICK, faults),
-    }
-}
 
 /// Reads a pixel row's action.
 pub(super) fn pixel(node: &Node, faults: &Faults) -> Option<PixelAction> {
@@ -79,7 +59,7 @@ pub(super) fn event(node: &Node, faults: &Faults) -> Option<Decision> {
 }
 
 /// An action's name, its place and what is below it.
-fn named<'a>(node: &'a Node, faults: &Faults) -> Option<(&'a str, &'a Node, Option<&'a Node>)> {
+pub(super) fn named<'a>(node: &'a Node, faults: &Faults) -> Option<(&'a str, &'a Node, Option<&'a Node>)> {
     match &node.value {
         Value::Text(name) => Some((name, node, None)),
         Value::Map(entries) => {
@@ -96,7 +76,7 @@ fn named<'a>(node: &'a Node, faults: &Faults) -> Option<(&'a str, &'a Node, Opti
     }
 }
 
-fn unknown<T>(name: &str, at: &Node, known: &[&'static str], faults: &Faults) -> Option<T> {
+pub(super) fn unknown<T>(name: &str, at: &Node, known: &[&'static str], faults: &Faults) -> Option<T> {
     let hint = match nearest(name, known.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("known here: {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),

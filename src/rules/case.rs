@@ -58,6 +58,13 @@ pub(super) fn run(policy: &Policy) -> Vec<Fault> {
     for (_, rows) in &rows.events {
         faults.extend(rows.iter().flat_map(of_row));
     }
+    for scope in rows.scopes.iter() {
+        faults.extend(scope.click.iter().flatten().flat_map(of_row));
+        faults.extend(scope.pixel.iter().flatten().flat_map(of_row));
+        for (_, rows) in scope.events.iter().flatten() {
+            faults.extend(rows.iter().flat_map(of_row));
+        }
+    }
     faults
 }
 

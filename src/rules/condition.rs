@@ -8,6 +8,8 @@ use http::header::HeaderName;
 use crate::fact::FactName;
 use crate::fact::Facts;
 use crate::fact::Value;
+use crate::rules::counters::Asked;
+use crate::rules::declared::Known;
 use crate::rules::list::List;
 
 /// Whether a condition holds.
@@ -26,7 +28,8 @@ impl Truth {
         if holds { Self::True } else { Self::False }
     }
 
-    fn not(self) -> Self {
+    /// Whether the contrary holds.
+    pub(super) fn not(self) -> Self {
         match self {
             Self::True => Self::False,
             Self::False => Self::True,
@@ -36,12 +39,14 @@ impl Truth {
 }
 
 /// What a test looks at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Subject {
     /// A fact.
     Fact(FactName),
     /// A request field.
     Header(HeaderName),
+    /// A counter of the policy.
+    Counter(Asked),
 }
 
 /// A value of a rule file or a case.
@@ -112,15 +117,20 @@ pub(super) enum Condition {
 pub(super) enum Source<'a> {
     /// A request's or event's facts.
     Facts(&'a Facts<'a>),
+    /// The same, seen with what the rule file declares of the address and the agent.
+    Declared(&'a Facts<'a>, &'a Known<'a>),
     /// A case's values; all else is unknown.
     Given(&'a [(Subject, Literal)]),
 }
 
 impl<'a> Source<'a> {
-    fn value(self, subject: &Subject) -> Value<'a> {
+    /// The value of a fact or field.
+    pub(super) fn value(self, subject: &Subject) -> Value<'a> {
         match (self, subject) {
             (Self::Facts(facts), Subject::Fact(name)) => facts.value(*name),
-            (Self::Facts(facts), Subject::Header(name)) => facts.header(name),
+            (Self::Declared(facts, known), Subject::Fact(name)) => known.value(*name).unwrap_or_else(|| facts.value(*name)),
+            (Self::Facts(facts) | Self::Declared(facts, _), Subject::Header(name)) => facts.header(name),
+            (Self::Facts(facts) | Self::Declared(facts, _), Subject::Counter(asked)) => facts.behaviour.count(asked.place),
             (Self::Given(given), _) => {
                 given.iter().find(|(of, _)| of == subject).map_or(Value::Unknown, |(_, literal)| literal.value())
             }
@@ -153,22 +163,48 @@ impl Condition {
         }
     }
 
+    /// Adds its tests.
+    pub(super) fn tests<'a>(&'a self, into: &mut Vec<(&'a Subject, &'a Test)>) {
+        match self {
+            Self::All(parts) | Self::Any(parts) | Self::None(parts) => parts.iter().for_each(|part| part.tests(into)),
+            Self::Test(subject, test) => into.push((subject, test)),
+        }
+    }
+
     /// Kleene's three-valued evaluation.
     pub(super) fn truth(&self, source: Source<'_>) -> Truth {
         match self {
-            Self::All(parts) => settle(parts, source, Truth::False, Truth::True),
-            Self::Any(parts) => settle(parts, source, Truth::True, Truth::False),
-            Self::None(parts) => settle(parts, source, Truth::True, Truth::False).not(),
+            Self::All(parts) => all(parts, |part| part.truth(source)),
+            Self::Any(parts) => any(parts, |part| part.truth(source)),
+            Self::None(parts) => any(parts, |part| part.truth(source)).not(),
             Self::Test(subject, test) => test.truth(source.value(subject)),
+        }
+    }
+
+    /// The number of its tests.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::All(parts) | Self::Any(parts) | Self::None(parts) => 1 + parts.iter().map(Self::size).sum::<usize>(),
+            Self::Test(..) => 1,
         }
     }
 }
 
+/// Whether all parts hold.
+pub(super) fn all<P>(parts: &[P], truth: impl FnMut(&P) -> Truth) -> Truth {
+    settle(parts, truth, Truth::False, Truth::True)
+}
+
+/// Whether any part holds.
+pub(super) fn any<P>(parts: &[P], truth: impl FnMut(&P) -> Truth) -> Truth {
+    settle(parts, truth, Truth::True, Truth::False)
+}
+
 /// `deciding` if any part is that, else unknown if any part is unknown, else `otherwise`.
-fn settle(parts: &[Condition], source: Source<'_>, deciding: Truth, otherwise: Truth) -> Truth {
+fn settle<P>(parts: &[P], mut truth: impl FnMut(&P) -> Truth, deciding: Truth, otherwise: Truth) -> Truth {
     let mut result = otherwise;
     for part in parts {
-        let truth = part.truth(source);
+        let truth = truth(part);
         if truth == deciding {
             return deciding;
         }
@@ -180,7 +216,8 @@ fn settle(parts: &[Condition], source: Source<'_>, deciding: Truth, otherwise: T
 }
 
 impl Test {
-    fn truth(&self, value: Value<'_>) -> Truth {
+    /// Whether it holds of a value.
+    pub(super) fn truth(&self, value: Value<'_>) -> Truth {
         match (self, value) {
             (_, Value::Unknown) => Truth::Unknown,
             (Self::Missing(wanted), value) => Truth::of(*wanted == (value == Value::Missing)),

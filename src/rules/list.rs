@@ -11,10 +11,14 @@ use crate::lists::PrefixTable;
 use crate::lists::parse_numbers;
 use crate::lists::parse_prefixes;
 use crate::lists::parse_words;
+use crate::lists::read_file;
 use crate::yaml;
 use crate::yaml::Faults;
 use crate::yaml::Node;
 use crate::yaml::Section;
+
+/// The largest file of a list, in bytes: four million addresses.
+const LARGEST: u64 = 64 << 20;
 
 /// What a list holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +53,7 @@ impl ListKind {
 #[derive(Debug)]
 pub(super) enum List {
     /// Addresses.
-    Cidr(PrefixTable),
+    Cidr(Box<PrefixTable>),
     /// Ascending numbers.
     Asn(Box<[u32]>),
     /// Ascending words.
@@ -88,7 +92,7 @@ impl List {
     }
 
     fn cidr(networks: Vec<IpNetwork>) -> Self {
-        Self::Cidr(PrefixTable::build(networks.into_iter().map(|network| (network, 0))))
+        Self::Cidr(Box::new(PrefixTable::build(networks.into_iter().map(|network| (network, 0)))))
     }
 
     fn asn(mut numbers: Vec<u32>) -> Self {
@@ -175,7 +179,7 @@ fn from_file(
     base: &Path,
     elsewhere: &mut Vec<Fault>,
 ) -> Option<Loaded> {
-    let bytes = match std::fs::read(base.join(path)) {
+    let bytes = match read_file(&base.join(path), LARGEST) {
         Ok(bytes) => bytes,
         Err(error) => {
             let reason =

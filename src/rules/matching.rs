@@ -13,8 +13,10 @@ use crate::rules::condition::Condition;
 use crate::rules::condition::Literal;
 use crate::rules::condition::Subject;
 use crate::rules::condition::Test;
+use crate::rules::counters::Counters;
 use crate::rules::list::List;
 use crate::rules::list::ListKind;
+use crate::rules::named::Named;
 use crate::yaml;
 use crate::yaml::Faults;
 use crate::yaml::Key;
@@ -26,9 +28,17 @@ const OPERATORS: [&str; 12] =
 
 /// What a file declares for conditions.
 pub(super) struct Scope<'a> {
+    /// The file's text, by which the parts of an expression find their place.
+    pub(super) file: &'a str,
     pub(super) faults: &'a Faults,
+    /// The named conditions.
+    pub(super) conditions: &'a Named,
+    /// The names of the identities that the file declares.
+    pub(super) identities: &'a [Arc<str>],
     /// The lists; one that could not be read is `None`, so that its users are not reported as well.
     pub(super) lists: &'a BTreeMap<String, Option<Arc<List>>>,
+    /// The counters.
+    pub(super) counters: &'a Counters,
 }
 
 impl Scope<'_> {
@@ -49,11 +59,27 @@ impl Scope<'_> {
             "all" => Some(Condition::All(self.conditions(node))),
             "any" => Some(Condition::Any(self.conditions(node))),
             "none" => Some(Condition::None(self.conditions(node))),
-            _ => {
-                let subject = self.subject(key)?;
-                self.tests(&subject, node)
-            }
+            name => match name.strip_prefix('$') {
+                Some(name) => self.named_clause(&Key { name: name.to_owned(), ..key.clone() }, node),
+                None => self.tests(&self.subject(key)?, node),
+            },
         }
+    }
+
+    /// `$name: true`, or `$name: false` for its contrary.
+    fn named_clause(&self, key: &Key, node: &Node) -> Option<Condition> {
+        let condition = self.named(key);
+        let Value::Bool(holds) = node.value else {
+            let message = format!("`${}` must be `true` or `false`, found {}", key.name, node.value.kind());
+            self.faults.at(node, message, None);
+            return None;
+        };
+        condition.map(|condition| if holds { condition } else { Condition::None([condition].into()) })
+    }
+
+    /// The condition of that name.
+    pub(super) fn named(&self, key: &Key) -> Option<Condition> {
+        self.conditions.resolve(self, key)
     }
 
     fn conditions(&self, node: &Node) -> Box<[Condition]> {
@@ -68,7 +94,7 @@ impl Scope<'_> {
     }
 
     /// The fact or field a key names.
-    fn subject(&self, key: &Key) -> Option<Subject> {
+    pub(super) fn subject(&self, key: &Key) -> Option<Subject> {
         if let Some(rest) = key.name.strip_prefix("http.header(") {
             let name = rest.strip_suffix(')').map(|name| name.trim_matches(['"', '\'']));
             let subject = name.and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok()).map(Subject::Header);
@@ -77,6 +103,9 @@ impl Scope<'_> {
                 self.faults.at_key(key, format!("`{}` names no request field", key.name), hint);
             }
             return subject;
+        }
+        if Counters::is_named(key) {
+            return self.counters.asked(key, self.faults).map(Subject::Counter);
         }
         let fact = FactName::of_name(&key.name);
         if fact.is_none() {
@@ -114,7 +143,8 @@ impl Scope<'_> {
         }
     }
 
-    fn operator(&self, subject: &Subject, key: &Key, node: &Node) -> Option<Test> {
+    /// One operator of a clause and its value.
+    pub(super) fn operator(&self, subject: &Subject, key: &Key, node: &Node) -> Option<Test> {
         let kind = kind_of(subject);
         match key.name.as_str() {
             "any_of" => self.literals(subject, node).map(Test::AnyOf),
@@ -218,10 +248,12 @@ impl Scope<'_> {
             self.faults.at(node, format!("no condition can ask whether `{}` is unknown", name_of(subject)), hint);
             return None;
         }
-        if words.contains(&word) {
+        // An identity can be one that the file declares.
+        let declared = if *subject == Subject::Fact(FactName::Identity) { self.identities } else { &[] };
+        if words.contains(&word) || declared.iter().any(|name| **name == *word) {
             return Some(Literal::Text(word.into()));
         }
-        let hint = match nearest(word, words.iter().copied()) {
+        let hint = match nearest(word, words.iter().copied().chain(declared.iter().map(|name| &**name))) {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!("one of {}", words.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
         };
@@ -229,7 +261,8 @@ impl Scope<'_> {
         None
     }
 
-    fn list(&self, subject: &Subject, node: &Node) -> Option<Arc<List>> {
+    /// The list that a value names.
+    pub(super) fn list_named(&self, node: &Node) -> Option<Arc<List>> {
         let Value::Text(text) = &node.value else {
             self.faults.at(
                 node,
@@ -250,7 +283,11 @@ impl Scope<'_> {
             self.faults.at(node, format!("unknown list `@{name}`"), Some(hint));
             return None;
         };
-        let list = entry.as_ref()?;
+        entry.clone()
+    }
+
+    fn list(&self, subject: &Subject, node: &Node) -> Option<Arc<List>> {
+        let list = self.list_named(node)?;
         let wanted = match (kind_of(subject), subject) {
             (Type::Address, _) => Some(ListKind::Cidr),
             (_, Subject::Fact(FactName::NetAsn)) => Some(ListKind::Asn),
@@ -258,11 +295,12 @@ impl Scope<'_> {
             _ => None,
         };
         if wanted == Some(list.kind()) {
-            return Some(Arc::clone(list));
+            return Some(list);
         }
+        let name = found(node);
         let message = match wanted {
             Some(kind) => {
-                format!("`{}` needs a list of type `{}`, `@{name}` is `{}`", name_of(subject), kind.name(), list.kind().name())
+                format!("`{}` needs a list of type `{}`, {name} is `{}`", name_of(subject), kind.name(), list.kind().name())
             }
             None => format!("`{}` cannot be looked up in a list", name_of(subject)),
         };
@@ -278,21 +316,26 @@ fn text(literal: Literal) -> Option<Box<str>> {
     }
 }
 
-fn kind_of(subject: &Subject) -> Type {
+/// The type of what a test looks at.
+pub(super) fn kind_of(subject: &Subject) -> Type {
     match subject {
         Subject::Fact(name) => name.kind(),
         Subject::Header(_) => Type::Text,
+        Subject::Counter(_) => Type::Number,
     }
 }
 
-fn name_of(subject: &Subject) -> &str {
+/// The name of what a test looks at.
+pub(super) fn name_of(subject: &Subject) -> &str {
     match subject {
         Subject::Fact(name) => name.name(),
         Subject::Header(name) => name.as_str(),
+        Subject::Counter(asked) => &asked.name,
     }
 }
 
-fn says(kind: Type) -> &'static str {
+/// A type in words.
+pub(super) fn says(kind: Type) -> &'static str {
     match kind {
         Type::Bool => "`true` or `false`",
         Type::Number => "a whole number",

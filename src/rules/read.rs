@@ -1,11 +1,11 @@
 //! The walk through a rule file, section by section; notes every fault and gives a policy only where there is none.
 //! Must not know facts' values.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use sha2::Digest;
 use sha2::Sha256;
 
@@ -13,17 +13,34 @@ use crate::fault::Fault;
 use crate::fault::nearest;
 use crate::rules::Policy;
 use crate::rules::action;
+use crate::rules::bands::Bands;
+use crate::rules::click;
+use crate::rules::condition::Condition;
+use crate::rules::counters::Counters;
+use crate::rules::dated::Kept;
+use crate::rules::dated::Lists;
+use crate::rules::declared;
+use crate::rules::declared::Declared;
+use crate::rules::index::Index;
+use crate::rules::lint;
 use crate::rules::list;
-use crate::rules::list::List;
 use crate::rules::matching::Scope;
+use crate::rules::named::Named;
 use crate::rules::read_row;
 use crate::rules::read_row::Reader;
+use crate::rules::read_row::Stage;
+use crate::rules::row::Classify;
 use crate::rules::row::Group;
 use crate::rules::row::MOST_GROUPS;
 use crate::rules::row::Row;
 use crate::rules::row::Rows;
-use crate::verdict::Band;
+use crate::rules::row::RuleMode;
+use crate::rules::row::Signal;
+use crate::rules::scopes;
+use crate::rules::scopes::Scopes;
+use crate::verdict::ClickAction;
 use crate::verdict::Decision;
+use crate::verdict::PixelAction;
 use crate::yaml;
 use crate::yaml::Faults;
 use crate::yaml::Node;
@@ -33,8 +50,17 @@ use crate::yaml::Value;
 const SCHEMA: &str = "clicksieve/rules/v1";
 const NO_RULE: &str = "no-rule";
 
-/// Reads a whole file.
-pub(super) fn policy(path: &str, bytes: &[u8], base: &Path) -> Result<Policy, Vec<Fault>> {
+/// Where the lists come from that a file names.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Origin<'a> {
+    /// From files; relative paths are taken from this folder.
+    Files(&'a Path),
+    /// From an earlier reading of the same text.
+    Kept(&'a Kept),
+}
+
+/// Reads a whole file; `today` settles which rows are past their date, and nothing else: what loads today loads always.
+pub(super) fn policy(path: &str, bytes: &[u8], origin: Origin<'_>, today: Option<Date>) -> Result<Policy, Vec<Fault>> {
     let node = yaml::parse(path, bytes)?;
     if node.value == Value::Null {
         return Err(vec![Fault::of_file(path, "the file is empty").hint(format!("begin with `schema: {SCHEMA}`"))]);
@@ -43,29 +69,36 @@ pub(super) fn policy(path: &str, bytes: &[u8], base: &Path) -> Result<Policy, Ve
     let file = Section::of(&node, &faults);
     schema(&file, &node);
     let name = file.text("name").unwrap_or_else(|| path.to_owned());
-    let mode = read_row::mode(&file);
     let mut elsewhere = Vec::new();
-    let mut digest = Sha256::new();
-    digest.update(bytes);
-    let lists = lists(&file, base, &mut elsewhere, &mut digest);
-    let score = file.section("score");
-    let (groups, bands) = (groups(&score), bands(&score));
-    score.finish();
-    let reader = Reader::new(path, &faults, &warnings, Scope { faults: &faults, lists: &lists }, &groups);
-    let classify = file.list("classify").iter().filter_map(|row| reader.classify(row)).collect();
-    let signals = file.list("signals").iter().filter_map(|row| reader.signal(row)).collect();
-    let policy = file.section("policy");
-    let click = reader.policy(policy.node("click"), action::click);
-    let pixel = reader.policy(policy.node("pixel"), action::pixel);
-    let events = events(&policy, &reader, &warnings);
-    policy.finish();
+    let (lists, digest) = lists(&file, bytes, origin, &mut elsewhere);
+    let text = String::from_utf8_lossy(bytes);
+    let (conditions, identities, counters) = (Named::read(&file), declared::names(&file), Counters::read(&file));
+    let scope = Scope {
+        file: &text,
+        faults: &faults,
+        lists: &lists,
+        conditions: &conditions,
+        identities: &identities,
+        counters: &counters,
+    };
+    let rows = rows(path, &file, (&faults, &warnings), scope, today);
+    conditions.warn_of_unused(&warnings);
+    let counters = counters.finish(&warnings);
     file.finish();
-    let rows = Rows { mode, groups: groups.clone(), bands, classify, signals, click, pixel, events };
+    lint::warn(&rows, &warnings);
     let loaded = Policy {
-        asked: rows.asked().into(),
+        asked: rows.asked(),
+        counters,
         name,
-        digest: hex(&digest.finalize()),
         warnings: warnings.finish(()).err().unwrap_or_default(),
+        kept: today.filter(|_| !rows.dates.is_empty()).map(|day| Kept {
+            path: path.to_owned(),
+            bytes: bytes.into(),
+            lists,
+            digest: digest.clone(),
+            day,
+        }),
+        digest,
         rows,
         unruled: Arc::from(NO_RULE),
         nothing: Arc::from([]),
@@ -78,6 +111,47 @@ pub(super) fn policy(path: &str, bytes: &[u8], base: &Path) -> Result<Policy, Ve
             Err(found)
         }
     }
+}
+
+/// All rows of a file, compiled.
+fn rows(path: &str, file: &Section<'_>, (faults, warnings): (&Faults, &Faults), scope: Scope<'_>, today: Option<Date>) -> Rows {
+    let mode = read_row::mode(file);
+    let scoring = file.section("score");
+    let (groups, bands) = (groups(&scoring), Bands::read(&scoring, Bands::default()));
+    scoring.finish();
+    scope.conditions.compile_all(&scope);
+    let declared = Declared::read(file, scope.identities, &scope);
+    let reader = Reader::new(path, (faults, warnings), scope, &groups, today);
+    let classify: Vec<Classify> = file.list("classify").iter().filter_map(|row| reader.classify(row)).collect();
+    let signals: Vec<Signal> = file.list("signals").iter().filter_map(|row| reader.signal(row)).collect();
+    let policy = file.section("policy");
+    let clicks = reader.policy(Stage::Click, policy.node("click"), click::click);
+    click::warn(policy.node("click"), warnings);
+    let pixel = reader.policy(Stage::After, policy.node("pixel"), action::pixel);
+    let events = events(&policy, &reader, warnings);
+    policy.finish();
+    let scopes = scopes::read(file, &reader, (&signals, &groups, bands), warnings);
+    let judging = judging(&classify, &signals);
+    let index = Index::build(judging.iter().map(|(number, _, condition)| (*number, *condition)));
+    let numbers = judging.into_iter().map(|(number, id, _)| (Arc::clone(id), number)).collect();
+    let actions_ask = asks(&clicks, &pixel, &scopes);
+    let (groups, dates, click) = (groups.clone(), reader.finish(), clicks);
+    Rows { mode, groups, bands, declared, classify, signals, index, numbers, actions_ask, click, pixel, events, scopes, dates }
+}
+
+/// Classify rows and signals with their numbers, without those past their date.
+fn judging<'a>(classify: &'a [Classify], signals: &'a [Signal]) -> Vec<(usize, &'a Arc<str>, &'a Condition)> {
+    let first = classify.iter().map(|row| (row.mode, &row.id, &row.condition));
+    let rows = first.chain(signals.iter().map(|signal| (signal.mode, &signal.id, &signal.condition)));
+    let live = rows.enumerate().filter(|(_, (mode, ..))| *mode != RuleMode::Off);
+    live.map(|(number, (_, id, condition))| (number, id, condition)).collect()
+}
+
+/// Whether any row on clicks or the Pixel has a condition.
+fn asks(click: &[Row<ClickAction>], pixel: &[Row<PixelAction>], scopes: &Scopes) -> bool {
+    let click = click.iter().chain(scopes.iter().flat_map(|scope| scope.click.iter().flatten())).map(|row| &row.guard);
+    let pixel = pixel.iter().chain(scopes.iter().flat_map(|scope| scope.pixel.iter().flatten())).map(|row| &row.guard);
+    click.chain(pixel).any(|guard| !guard.condition.is_always())
 }
 
 fn schema(file: &Section<'_>, node: &Node) {
@@ -98,17 +172,23 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn lists(
-    file: &Section<'_>,
-    base: &Path,
-    elsewhere: &mut Vec<Fault>,
-    digest: &mut Sha256,
-) -> BTreeMap<String, Option<Arc<List>>> {
-    let mut lists = BTreeMap::new();
-    let Some(node) = file.node("lists") else { return lists };
-    let Value::Map(entries) = &node.value else {
-        file.faults().at(node, format!("`lists` must be a map, found {}", node.value.kind()), None);
-        return lists;
+/// The lists of a file, and the digest over it and them.
+fn lists(file: &Section<'_>, bytes: &[u8], origin: Origin<'_>, elsewhere: &mut Vec<Fault>) -> (Lists, String) {
+    let node = file.node("lists");
+    let base = match origin {
+        Origin::Files(base) => base,
+        Origin::Kept(kept) => return (kept.lists.clone(), kept.digest.clone()),
+    };
+    let mut digest = Sha256::new();
+    digest.update(bytes);
+    let mut lists = Lists::new();
+    let entries = match node.map(|node| (&node.value, node)) {
+        Some((Value::Map(entries), _)) => entries.as_slice(),
+        Some((other, node)) => {
+            file.faults().at(node, format!("`lists` must be a map, found {}", other.kind()), None);
+            &[]
+        }
+        None => &[],
     };
     for (key, node) in entries {
         let loaded = list::read(node, file.faults(), base, elsewhere);
@@ -119,7 +199,7 @@ fn lists(
         }
         lists.insert(key.name.clone(), loaded.map(|loaded| Arc::new(loaded.list)));
     }
-    lists
+    (lists, hex(&digest.finalize()))
 }
 
 fn groups(score: &Section<'_>) -> Vec<Group> {
@@ -147,23 +227,8 @@ fn groups(score: &Section<'_>) -> Vec<Group> {
     groups
 }
 
-fn bands(score: &Section<'_>) -> [u8; 4] {
-    let mut bands = [0, 30, 60, 85];
-    let Some(node) = score.node("bands") else { return bands };
-    let section = Section::of(node, score.faults());
-    for (band, first) in Band::ALL.into_iter().zip(&mut bands) {
-        if let Some(points) = section.number(band.name(), 0..=100) {
-            *first = u8::try_from(points).unwrap_or(*first);
-        }
-    }
-    section.finish();
-    if bands.first() != Some(&0) || !bands.is_sorted_by(|left, right| left < right) {
-        score.faults().at(node, "bands must begin at 0 and ascend", Some("human, suspect, likely_invalid, invalid".to_owned()));
-    }
-    bands
-}
-
-fn events(policy: &Section<'_>, reader: &Reader<'_>, warnings: &Faults) -> Vec<(String, Vec<Row<Decision>>)> {
+/// The event rows of a policy, by destination.
+pub(super) fn events(policy: &Section<'_>, reader: &Reader<'_>, warnings: &Faults) -> Vec<(String, Vec<Row<Decision>>)> {
     let Some(node) = policy.node("event") else { return Vec::new() };
     let Value::Map(entries) = &node.value else {
         let hint = Some("write `event: { \"*\": [ … ] }`; `*` is every destination".to_owned());
@@ -174,7 +239,7 @@ fn events(policy: &Section<'_>, reader: &Reader<'_>, warnings: &Faults) -> Vec<(
         let hint = Some("events of destinations not named here are forwarded".to_owned());
         warnings.at(node, "there are no rows for `\"*\"`", hint);
     }
-    entries.iter().map(|(key, rows)| (key.name.clone(), reader.policy(Some(rows), action::event))).collect()
+    entries.iter().map(|(key, rows)| (key.name.clone(), reader.policy(Stage::After, Some(rows), action::event))).collect()
 }
 
 /// A word of a fixed set below a key.

@@ -5,19 +5,25 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::civil::Date;
+
 use crate::fault::nearest;
+use crate::rules::about::About;
 use crate::rules::case::Case;
 use crate::rules::case::Expect;
 use crate::rules::condition::Condition;
+use crate::rules::dated::Dates;
 use crate::rules::matching::Scope;
 use crate::rules::read::word;
 use crate::rules::row::Certainty;
 use crate::rules::row::Classify;
 use crate::rules::row::Group;
 use crate::rules::row::Guard;
+use crate::rules::row::PROOF_FROM;
 use crate::rules::row::Row;
 use crate::rules::row::RuleMode;
 use crate::rules::row::Signal;
+use crate::rules::when;
 use crate::verdict::Band;
 use crate::verdict::Category;
 use crate::verdict::Class;
@@ -27,9 +33,6 @@ use crate::yaml::Section;
 use crate::yaml::Value;
 
 const CLASSES: [&str; 4] = ["visit", "skip", "allow", "deny"];
-const STATUSES: [&str; 4] = ["draft", "shadow", "stable", "deprecated"];
-/// From here on a single signal makes a visit `likely_invalid`, which takes a proof.
-const PROOF_FROM: i16 = 60;
 
 /// Reads rows; remembers the ids of all.
 pub(super) struct Reader<'a> {
@@ -38,7 +41,19 @@ pub(super) struct Reader<'a> {
     warnings: &'a Faults,
     scope: Scope<'a>,
     groups: &'a [Group],
+    /// The day of the load, where it is known.
+    today: Option<Date>,
     ids: RefCell<BTreeMap<String, u32>>,
+    dates: RefCell<Dates>,
+}
+
+/// What the rows of a policy decide of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The click; a row can take effect for a share of visits.
+    Click,
+    /// The Pixel or an event.
+    After,
 }
 
 /// The mode below `mode`; without one, rules take effect.
@@ -58,14 +73,25 @@ fn category(section: &Section<'_>) -> Category {
 
 impl<'a> Reader<'a> {
     /// A reader that has seen no row yet.
-    pub(super) fn new(path: &'a str, faults: &'a Faults, warnings: &'a Faults, scope: Scope<'a>, groups: &'a [Group]) -> Self {
-        Self { path, faults, warnings, scope, groups, ids: RefCell::default() }
+    pub(super) fn new(
+        path: &'a str,
+        (faults, warnings): (&'a Faults, &'a Faults),
+        scope: Scope<'a>,
+        groups: &'a [Group],
+        today: Option<Date>,
+    ) -> Self {
+        Self { path, faults, warnings, scope, groups, today, ids: RefCell::default(), dates: RefCell::default() }
+    }
+
+    /// The dates that were met.
+    pub(super) fn finish(self) -> Dates {
+        self.dates.into_inner()
     }
 
     /// A row of `classify:`.
     pub(super) fn classify(&self, node: &Node) -> Option<Classify> {
         let section = Section::of(node, self.faults);
-        let id = self.described(&section, node);
+        let (id, about) = self.described(&section, node);
         let condition = self.required_match(&section, node);
         let class =
             word(&section, "as", &["skip", "allow", "deny"], |name| Class::of_name(name).filter(|class| *class != Class::Visit));
@@ -73,13 +99,14 @@ impl<'a> Reader<'a> {
         let category = category(&section);
         let cases = self.cases(&section);
         section.finish();
-        Some(Classify { id: id?, condition: condition?, class: class?, category, cases })
+        let (mode, at) = (about.mode(RuleMode::Enforce), (node.line, node.column));
+        Some(Classify { id: id?, condition: condition?, class: class?, category, mode, about, at, cases })
     }
 
     /// A row of `signals:`.
     pub(super) fn signal(&self, node: &Node) -> Option<Signal> {
         let section = Section::of(node, self.faults);
-        let id = self.described(&section, node);
+        let (id, about) = self.described(&section, node);
         let condition = self.required_match(&section, node);
         self.require(&section, node, "points");
         let points = section.number("points", -100..=100).and_then(|points| i16::try_from(points).ok());
@@ -90,13 +117,17 @@ impl<'a> Reader<'a> {
             "probable" => Some(Certainty::Probable),
             _ => None,
         });
-        let mode = mode(&section);
+        let mode = about.mode(mode(&section));
         let cases = self.cases(&section);
         section.finish();
         let (points, group) = (points?, group?);
         self.weigh(&section, points, group, certainty);
+        if points > 0 && section.node("category").is_none() {
+            let hint = "name the reason by its code, such as `givt.datacenter`".to_owned();
+            self.faults.at(node, "`category` is missing", Some(hint));
+        }
         let certainty = certainty.unwrap_or(Certainty::Probable);
-        Some(Signal { id: id?, condition: condition?, points, group, category, certainty, mode, cases })
+        Some(Signal { id: id?, condition: condition?, points, group, category, certainty, mode, about, cases })
     }
 
     /// Whether the points suit the certainty and the group.
@@ -116,32 +147,47 @@ impl<'a> Reader<'a> {
     }
 
     /// The rows of one stage; the last must speak always.
-    pub(super) fn policy<T>(&self, node: Option<&Node>, read: fn(&Node, &Faults) -> Option<T>) -> Vec<Row<T>> {
+    pub(super) fn policy<T>(&self, stage: Stage, node: Option<&Node>, read: fn(&Node, &Faults) -> Option<T>) -> Vec<Row<T>> {
         let Some(node) = node else { return Vec::new() };
         let Value::List(items) = &node.value else {
             self.faults.at(node, format!("expected a list of rows, found {}", node.value.kind()), None);
             return Vec::new();
         };
-        let mut settled = false;
-        let mut rows = Vec::with_capacity(items.len());
+        let (mut settled, mut ends) = (false, false);
+        let mut rows: Vec<Row<T>> = Vec::with_capacity(items.len());
         for item in items {
             let section = Section::of(item, self.faults);
-            if settled {
-                self.warnings.at(item, "this row is never reached", Some("a row above it speaks always".to_owned()));
-            }
-            let id = self.described(&section, item);
+            let (id, about) = self.described(&section, item);
             let guard = self.guard(&section);
             let action = section.node("do").and_then(|node| read(node, self.faults));
             self.require(&section, item, "do");
+            let percent = match stage {
+                Stage::Click => section.number("enforce_percent", 0..=100).and_then(|share| u8::try_from(share).ok()),
+                Stage::After => None,
+            };
             let cases = self.cases(&section);
             section.finish();
-            settled |= guard.is_always();
+            // What ends by itself leaves all to the rows below it one day.
+            let live = |row: &&Row<T>| row.mode == RuleMode::Enforce && !row.about.ends;
+            if settled {
+                self.warnings.at(item, "this row is never reached", Some("a row above it speaks always".to_owned()));
+            } else if let Some(row) = rows.iter().filter(live).find(|row| row.guard.covers(&guard)) {
+                let hint = format!("`{}` above it speaks wherever this one does", row.id);
+                self.warnings.at(item, "this row is never reached", Some(hint));
+            }
+            let mode = about.mode(RuleMode::Enforce);
+            settled |= guard.is_always() && mode == RuleMode::Enforce && !about.ends;
+            ends |= guard.is_always() && about.ends;
             if let (Some(id), Some(action)) = (id, action) {
-                rows.push(Row { id, guard, action, cases });
+                rows.push(Row { id, guard, action, mode, percent, about, at: (item.line, item.column), cases });
             }
         }
         if !settled {
-            let hint = "end with a row that has no `class`, `band` or `match`".to_owned();
+            let hint = if ends {
+                "the row that speaks always ends by its date; put one without `on_expiry: disable` below it".to_owned()
+            } else {
+                "end with a row that has no `class`, `band` or `match`".to_owned()
+            };
             self.faults.at(node, "no row speaks for the rest", Some(hint));
         }
         rows
@@ -150,7 +196,7 @@ impl<'a> Reader<'a> {
     fn guard(&self, section: &Section<'_>) -> Guard {
         let class = word(section, "class", &CLASSES, Class::of_name);
         let bands = section.node("band").map(|node| self.bands(node)).unwrap_or_default();
-        let condition = section.node("match").map_or_else(Condition::always, |node| self.scope.condition(node));
+        let condition = self.condition(section).unwrap_or_else(Condition::always);
         Guard { class, bands, condition }
     }
 
@@ -184,19 +230,16 @@ impl<'a> Reader<'a> {
         band
     }
 
-    /// Reads the fields every row may have; the id is checked for use and form.
-    fn described(&self, section: &Section<'_>, node: &Node) -> Option<Arc<str>> {
-        for key in ["title", "why", "owner"] {
-            section.text(key);
-        }
-        for key in ["references", "false_positives"] {
-            match section.node(key).map(|node| &node.value) {
-                Some(Value::List(_)) => drop(section.list(key)),
-                _ => drop(section.text(key)),
-            }
-        }
-        word(section, "status", &STATUSES, |name| STATUSES.contains(&name).then_some(()));
-        section.parsed("expires", "a date such as `2027-01-31`", |date| date.parse::<jiff::civil::Date>().ok());
+    /// Reads the fields every row may have.
+    pub(super) fn described(&self, section: &Section<'_>, node: &Node) -> (Option<Arc<str>>, About) {
+        let about = About::read(section, node, self.today, self.warnings);
+        let id = self.id(section, node);
+        self.dates.borrow_mut().note(id.as_ref(), &about);
+        (id, about)
+    }
+
+    /// The id, checked for use and form.
+    fn id(&self, section: &Section<'_>, node: &Node) -> Option<Arc<str>> {
         self.require(section, node, "id");
         let at = section.node("id")?;
         let id = section.text("id")?;
@@ -220,8 +263,20 @@ impl<'a> Reader<'a> {
     }
 
     fn required_match(&self, section: &Section<'_>, node: &Node) -> Option<Condition> {
-        self.require(section, node, "match");
-        section.node("match").map(|node| self.scope.condition(node))
+        if section.node("when").is_none() {
+            self.require(section, node, "match");
+        }
+        self.condition(section)
+    }
+
+    /// The condition of a row: its `match` and its `when`, both of which must hold.
+    fn condition(&self, section: &Section<'_>) -> Option<Condition> {
+        let fields = section.node("match").map(|node| self.scope.condition(node));
+        let line = section.node("when").map(|node| when::compile(&self.scope, node));
+        match (fields, line) {
+            (Some(fields), Some(line)) => Some(Condition::All([fields, line].into())),
+            (fields, line) => fields.or(line),
+        }
     }
 
     fn group(&self, section: &Section<'_>, node: &Node) -> Option<usize> {

@@ -1,5 +1,9 @@
 //! Policies as their users meet them: the shipped rules on real visitors, the arithmetic of the score, hostile files.
 
+mod dated;
+mod exact;
+mod language;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +15,11 @@ use proptest::prelude::*;
 
 use crate::click::Purpose;
 use crate::click::Scheme;
+use crate::click::Sent;
 use crate::fact::Agent;
+use crate::fact::AgentForm;
 use crate::fact::AgentKind;
+use crate::fact::Device;
 use crate::fact::Engine;
 use crate::fact::EventFacts;
 use crate::fact::Facts;
@@ -54,7 +61,9 @@ fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
 }
 
 fn agent(kind: AgentKind, engine: Engine, major: u32, os: Os, in_app: Option<InApp>) -> Agent {
-    Agent { kind, family: Arc::from("x"), engine: Some(engine), major: Some(major), os: Some(os), in_app, ..Agent::default() }
+    let form = AgentForm { device: Some(Device::Desktop), ..AgentForm::default() };
+    let family = Arc::from("x");
+    Agent { kind, family, engine: Some(engine), major: Some(major), os: Some(os), in_app, form, ..Agent::default() }
 }
 
 fn network(kind: NetworkKind) -> Network {
@@ -63,7 +72,7 @@ fn network(kind: NetworkKind) -> Network {
 
 fn of_request<'a>(network: &'a Network, agent: &'a Agent, headers: &'a HeaderMap, scheme: Scheme) -> Facts<'a> {
     let mut facts = Facts::unknown(network, agent);
-    facts.headers = Some(headers);
+    facts.sent = Some(Sent::of(headers));
     facts.scheme = Some(scheme);
     facts.path = Some("/");
     facts.host = Some("shop.example");
@@ -157,7 +166,7 @@ fn a_verified_crawler_is_nobodys_visit_whatever_else_it_looks_like() {
     let mut facts = Facts::unknown(&network, &agent);
     facts.identity = Identity::Verified("meta");
     let verdict = policy.score(&facts);
-    assert_eq!((verdict.class, verdict.score.points(), verdict.click), (Class::Skip, 0, ClickAction::Allow));
+    assert_eq!((verdict.class, verdict.score.points(), verdict.click.clone()), (Class::Skip, 0, ClickAction::Allow));
     assert_eq!((verdict.pixel, verdict.category()), (PixelAction::Withhold, Category::KnownCrawler));
     facts.event = Some(purchase(Payment::Claimed));
     assert_eq!(policy.decide(&verdict, &facts, "meta").decision, Decision::Suppress);
@@ -168,7 +177,7 @@ fn trust_never_lifts_a_verdict_out_of_the_band_of_a_proof() {
     let policy = Policy::shipped();
     let (network, agent) = (Network::default(), Agent { kind: AgentKind::Headless, ..Agent::default() });
     let mut facts = Facts::unknown(&network, &agent);
-    facts.page = Page { proof: Some(Proof::Present), webdriver: None, interaction: Some(true) };
+    facts.page = Page { proof: Some(Proof::Present), interaction: Some(true), ..Page::default() };
     let verdict = policy.score(&facts);
     assert_eq!((verdict.score.points(), verdict.band), (60, Band::LikelyInvalid));
     assert_eq!(verdict.reasons[0].rule.as_ref(), "ua.headless");
@@ -177,7 +186,7 @@ fn trust_never_lifts_a_verdict_out_of_the_band_of_a_proof() {
 #[test]
 fn a_group_adds_its_cap_at_most_and_trust_takes_off_its_cap_at_most() {
     let signal = |id: &str, group: &str, points: i32| {
-        format!("  - {{ id: {id}, match: {{ ua.kind: library }}, points: {points}, group: {group} }}\n")
+        format!("  - {{ id: {id}, match: {{ ua.kind: library }}, points: {points}, group: {group}, category: givt.activity }}\n")
     };
     let (network, agent) = (Network::default(), Agent { kind: AgentKind::Library, ..Agent::default() });
     let facts = Facts::unknown(&network, &agent);
@@ -255,7 +264,7 @@ fn a_shadowed_file_judges_but_does_nothing() {
     let (network, agent) = (Network::default(), Agent { kind: AgentKind::Library, ..Agent::default() });
     let mut facts = Facts::unknown(&network, &agent);
     let verdict = policy.score(&facts);
-    assert_eq!((verdict.band, verdict.click, verdict.pixel), (Band::LikelyInvalid, ClickAction::Tag, PixelAction::Leave));
+    assert_eq!((verdict.band, verdict.click.clone(), verdict.pixel), (Band::LikelyInvalid, ClickAction::Tag, PixelAction::Leave));
     facts.event = Some(purchase(Payment::Claimed));
     let ruling = policy.decide(&verdict, &facts, "meta");
     assert_eq!((ruling.decision, ruling.rule.as_ref()), (Decision::Forward, "event.invalid"));
@@ -305,7 +314,7 @@ fn signal(id: usize, fact: usize, shape: u8) -> String {
         2 => format!("any: [{{ {clause} }}, {{ page.proof: absent }}]"),
         _ => format!("none: [{{ {clause} }}]"),
     };
-    format!("  - {{ id: s{id}, match: {{ {clause} }}, points: 59, group: agent }}\n")
+    format!("  - {{ id: s{id}, match: {{ {clause} }}, points: 59, group: agent, category: givt.activity }}\n")
 }
 
 proptest! {

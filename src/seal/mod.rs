@@ -18,12 +18,16 @@ use crate::verdict::PixelAction;
 use crate::verdict::Score;
 
 mod file;
+mod trial;
+
+pub use trial::Pass;
+pub use trial::Puzzle;
 
 /// The version of the layout; a newer one is refused.
 const VERSION: u8 = 1;
 const NONCE: usize = 12;
 const TAG: usize = 16;
-/// The longest text that is looked at: both layouts are shorter than 100 bytes of text.
+/// The longest text that is looked at: all layouts but a challenge's are shorter than 100 bytes of text.
 const LONGEST_TEXT: usize = 160;
 
 /// What a page carries so that the collector knows which view an event comes from.
@@ -97,13 +101,17 @@ struct Key {
     root: [u8; 32],
     page: LessSafeKey,
     visit: LessSafeKey,
+    puzzle: LessSafeKey,
+    pass: LessSafeKey,
     digest: hmac::Key,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Page = 1,
     Visit = 2,
+    Puzzle = 3,
+    Pass = 4,
 }
 
 impl std::fmt::Debug for Keys {
@@ -186,7 +194,8 @@ impl Keys {
     }
 
     fn open(&self, purpose: Purpose, text: &str) -> Result<Vec<u8>, SealError> {
-        if text.len() > LONGEST_TEXT {
+        let longest = if purpose == Purpose::Puzzle { trial::LONGEST_TEXT } else { LONGEST_TEXT };
+        if text.len() > longest {
             return Err(SealError::Foreign);
         }
         let mut sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| SealError::Foreign)?;
@@ -215,6 +224,8 @@ impl Key {
             root,
             page: aead("clicksieve page token 1")?,
             visit: aead("clicksieve visit cookie 1")?,
+            puzzle: aead("clicksieve challenge 1")?,
+            pass: aead("clicksieve pass 1")?,
             digest: hmac::Key::new(hmac::HMAC_SHA256, derived("clicksieve digest 1").as_ref()),
         })
     }
@@ -223,6 +234,8 @@ impl Key {
         match purpose {
             Purpose::Page => &self.page,
             Purpose::Visit => &self.visit,
+            Purpose::Puzzle => &self.puzzle,
+            Purpose::Pass => &self.pass,
         }
     }
 
@@ -279,6 +292,10 @@ fn pixel_of(code: u8) -> Option<PixelAction> {
 struct Fields<'a>(&'a [u8]);
 
 impl Fields<'_> {
+    fn number(&mut self) -> Option<u64> {
+        self.take::<8>().map(u64::from_be_bytes)
+    }
+
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (taken, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;

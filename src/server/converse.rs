@@ -126,6 +126,7 @@ impl Talk {
         let mut stopped = pin!(wake.wait_for(|stop| *stop));
         let ended = std::future::poll_fn(|context| {
             if stopping.came(context, stopped.as_mut()) {
+                connection.part();
                 Pin::new(&mut http).graceful_shutdown();
             }
             timer.look(context, &connection);

@@ -62,6 +62,8 @@ pub struct Settings {
     pub idle: Duration,
     /// How long a visitor may take nothing of what is written to it. 60 s as nginx has it.
     pub write: Duration,
+    /// How long a connection is read on after its last word, for a visitor who is still sending and would miss it.
+    pub linger: Duration,
     /// How long running answers may last after a stop. Container platforms kill after 30 s.
     pub grace: Duration,
     /// Fields of a request head. 100 is hyper's own bound.
@@ -106,6 +108,7 @@ impl Default for Settings {
             head: Duration::from_secs(30),
             idle: Duration::from_secs(75),
             write: Duration::from_mins(1),
+            linger: Duration::from_secs(2),
             grace: Duration::from_secs(30),
             fields: 100,
             line_limit: 8 * 1024 + 128,

@@ -78,7 +78,7 @@ pub struct ShopDoor {
     pub former: Arc<[Arc<str>]>,
     /// `POST {prefix}/e`.
     pub browser: Browser,
-    /// `GET {prefix}/t.js` and `GET {prefix}/s.js`.
+    /// `GET {prefix}/t.js` and `GET {prefix}/s.js`, and the link that nobody sees.
     pub script: Script,
     /// The largest body the collector takes, in bytes.
     pub body_limit: usize,
@@ -346,9 +346,16 @@ fn place(prefix: &str, path: &str) -> Place {
     match path.strip_prefix(prefix) {
         Some("/e") => Place::Events,
         Some("/t.js" | "/s.js") => Place::Script,
+        Some(rest) if is_trap(rest) => Place::Script,
         Some(rest) if rest.is_empty() || rest.starts_with('/') => Place::Nowhere,
         _ => Place::Shop,
     }
+}
+
+/// The link that nobody sees ends in the id of its page, 32 hex digits, so that no list can hold it.
+fn is_trap(rest: &str) -> bool {
+    let id = rest.strip_prefix('/').unwrap_or_default();
+    id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]
@@ -359,6 +366,8 @@ mod tests {
     fn only_the_prefix_as_a_whole_segment_is_ours() {
         assert_eq!(place("/_cs", "/_cs/e"), Place::Events);
         assert_eq!((place("/_cs", "/_cs/t.js"), place("/_cs", "/_cs/s.js")), (Place::Script, Place::Script));
+        assert_eq!(place("/_cs", &format!("/_cs/{}", "0a".repeat(16))), Place::Script);
+        assert_eq!(place("/_cs", &format!("/_cs/{}", "0A".repeat(16))), Place::Nowhere);
         assert_eq!((place("/_cs", "/_cs"), place("/_cs", "/_cs/e/x")), (Place::Nowhere, Place::Nowhere));
         assert_eq!((place("/_cs", "/_css/e"), place("/_cs", "/shop/_cs/e")), (Place::Shop, Place::Shop));
     }

@@ -260,6 +260,7 @@ impl Talk {
             let rested = connection.is_over(Wait::Idle);
             if !leaving && (rested || settings.pressure.parts() || stopping.came(context, stopped.as_mut())) {
                 leaving = true;
+                connection.part();
                 Pin::new(&mut http).graceful_shutdown();
             }
             if rested {

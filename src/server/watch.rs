@@ -43,10 +43,8 @@ use crate::server::wire::Wire;
 /// How far ahead a timer is set while nothing is waited for.
 const FAR: Duration = Duration::from_hours(1);
 
-/// How long a connection is read on after its last word. A socket that is closed with bytes unread resets the connection, and
-/// the reset may overtake the answer (RFC 9112 section 9.6).
-const LINGER: Duration = Duration::from_secs(2);
-/// How much is read and dropped meanwhile.
+/// How much is read and dropped after the last word. A socket that is closed with bytes unread resets the connection, and the
+/// reset may overtake the answer (RFC 9112 section 9.6).
 const LINGER_BYTES: usize = 16 << 20;
 const LINGER_PIECE: usize = 16 << 10;
 
@@ -72,14 +70,24 @@ pub struct Watched {
     /// The visitor has said that nothing more will come.
     ended: bool,
     head: Duration,
+    linger: Duration,
 }
 
 impl Watched {
     /// HTTP/1.1 over a connection whose visitor has the settings' time to complete a request head once begun.
     pub fn new(wire: Wire, connection: Arc<ConnectionState>, settings: &Settings, scratch: Scratch) -> Self {
         let limits = Limits { line: settings.line_limit, head: settings.head_limit, fields: settings.fields };
-        let guard = Guard::new(limits);
-        Self { io: TokioIo::new(wire), connection, scratch, guard, heads: 0, fault: None, ended: false, head: settings.head }
+        Self {
+            io: TokioIo::new(wire),
+            connection,
+            scratch,
+            guard: Guard::new(limits),
+            heads: 0,
+            fault: None,
+            ended: false,
+            head: settings.head,
+            linger: settings.linger,
+        }
     }
 
     /// Reads what there is and passes on what is sound. A fault is an error of the next read. In a head, one letter stands
@@ -140,7 +148,7 @@ impl Watched {
             Ok::<_, io::Error>(())
         };
         // A visitor that is gone, or goes on for ever, has no claim to more.
-        let _ = timeout(LINGER, parting).await;
+        let _ = timeout(self.linger, parting).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a key (page, order, cookie, client) to the visit that has it. Every key is listed by its visit, so that it
-//! goes with it. Must not know visits' contents.
+//! goes with it; here it is a keyed hash, since keys are many, and whoever is found is asked whether the key is his. Must not
+//! know where visits are kept.
 
-use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::hash::Hash;
@@ -11,12 +11,14 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use rustc_hash::FxHashMap;
 use rustc_hash::FxHasher;
 use uuid::Uuid;
 
 use crate::cookie;
 
 use super::visit::Visit;
+use super::visit::agent_kept;
 
 /// What a visit can be found by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,7 +35,7 @@ impl Key {
     /// The key of an address and agent. The agent's hash is unkeyed: who forges it must share the address anyway.
     pub(super) fn client(address: IpAddr, user_agent: &str) -> Self {
         let mut hasher = FxHasher::default();
-        user_agent.hash(&mut hasher);
+        agent_kept(user_agent).hash(&mut hasher);
         Self::Client(address, hasher.finish())
     }
 
@@ -50,6 +52,22 @@ impl Key {
     /// Whether several visits have such a key in turn.
     pub(super) fn is_shared(&self) -> bool {
         matches!(self, Self::Fbp(_) | Self::Fbc(_) | Self::Client(..))
+    }
+
+    /// Whether it is a key of a visit.
+    pub(super) fn is_of(&self, visit: &Visit) -> bool {
+        let has = |links: &[Arc<str>], link: &Arc<str>| links.iter().any(|known| known == link);
+        let is = |value: &Option<Arc<str>>, wanted: &Arc<str>| {
+            value.as_deref().is_some_and(|value| cookie::bare(value) == cookie::bare(wanted))
+        };
+        match self {
+            Self::Page(page) => visit.served(*page).is_some(),
+            Self::Order(order) => has(&visit.orders, order),
+            Self::External(hash) => has(&visit.externals, hash),
+            Self::Fbp(value) => is(&visit.fbp, value),
+            Self::Fbc(value) => is(&visit.fbc, value),
+            Self::Client(address, _) => visit.address == Some(*address) && *self == Self::client(*address, &visit.user_agent),
+        }
     }
 
     /// All keys of a visit. Bounded: pages and links have their limits, the others are one each.
@@ -70,10 +88,10 @@ fn bare(value: &Arc<str>) -> Arc<str> {
     if bare.len() == value.len() { Arc::clone(value) } else { bare.into() }
 }
 
-/// The sharded map of keys.
+/// The sharded map of keys' hashes. Two keys with the same one, of millions in 2^64, would cost the older its visit.
 #[derive(Debug)]
 pub(super) struct Index {
-    shards: Vec<Mutex<HashMap<Key, Uuid>>>,
+    shards: Vec<Mutex<FxHashMap<u64, Uuid>>>,
     hasher: RandomState,
 }
 
@@ -83,21 +101,21 @@ impl Index {
         Self { shards: (0..shards.max(1)).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
     }
 
-    /// The visit that has a key.
+    /// The visit that has a key, if it is one of its keys.
     pub(super) fn find(&self, key: &Key) -> Option<Uuid> {
-        self.with(key, |shard| shard.get(key).copied())
+        self.with(key, |shard, key| shard.get(&key).copied())
     }
 
     /// Gives a key to a visit; the newest owner has it.
-    pub(super) fn give(&self, key: Key, visit: Uuid) {
-        self.with(&key.clone(), |shard| shard.insert(key, visit));
+    pub(super) fn give(&self, key: &Key, visit: Uuid) {
+        self.with(key, |shard, key| shard.insert(key, visit));
     }
 
     /// Takes a key from a visit, unless another has it by now.
     pub(super) fn take(&self, key: &Key, visit: Uuid) {
-        self.with(key, |shard| {
-            if shard.get(key) == Some(&visit) {
-                shard.remove(key);
+        self.with(key, |shard, key| {
+            if shard.get(&key) == Some(&visit) {
+                shard.remove(&key);
             }
             None::<Uuid>
         });
@@ -109,9 +127,10 @@ impl Index {
         self.shards.iter().map(|shard| shard.lock().unwrap().len()).sum()
     }
 
-    fn with(&self, key: &Key, act: impl FnOnce(&mut HashMap<Key, Uuid>) -> Option<Uuid>) -> Option<Uuid> {
-        let place = usize::try_from(self.hasher.hash_one(key) >> 1).unwrap_or(0) % self.shards.len();
+    fn with(&self, key: &Key, act: impl FnOnce(&mut FxHashMap<u64, Uuid>, u64) -> Option<Uuid>) -> Option<Uuid> {
+        let hash = self.hasher.hash_one(key);
+        let place = usize::try_from(hash >> 1).unwrap_or(0) % self.shards.len();
         let shard = self.shards.get(place)?;
-        act(&mut shard.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut shard.lock().unwrap_or_else(PoisonError::into_inner), hash)
     }
 }

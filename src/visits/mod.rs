@@ -2,11 +2,20 @@
 //! disk, written behind. Losing the last second of them in a crash is accepted: page token and visit cookie carry
 //! what matters. Must not know how visits are judged.
 
+mod assets;
+mod canary;
+pub mod counters;
+mod error;
 mod index;
+mod learnt;
+mod pace;
+mod proofs;
+mod shared;
 mod store;
 mod stored;
 mod table;
 mod visit;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -17,16 +26,31 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::clock::UnixMillis;
 use crate::fact;
+use crate::fact::Behaviour;
 use crate::verdict::Consent;
 use crate::verdict::Verdict;
 
+pub use self::assets::Assets;
+pub use self::assets::Client;
+pub use self::canary::Canary;
+pub use self::canary::Standing;
+use self::counters::Counters;
+pub use self::error::VisitsError;
 use self::index::Key;
+use self::learnt::Learnt;
+pub use self::pace::Pace;
+pub use self::pace::Walk;
+pub use self::proofs::Holder;
+use self::proofs::Proofs;
+pub use self::proofs::Use;
 use self::store::Fill;
 use self::store::Store;
 use self::table::Table;
@@ -35,6 +59,8 @@ pub use self::visit::REMEMBERED_LINKS;
 pub use self::visit::REMEMBERED_PAGES;
 pub use self::visit::Utm;
 pub use self::visit::Visit;
+use self::watch::Watch;
+pub use self::watch::Watched;
 
 /// Where visits are kept and how many.
 #[derive(Clone, Debug)]
@@ -53,6 +79,8 @@ pub struct Settings {
     pub write_every: Duration,
     /// The most bytes of the database file.
     pub max_bytes: u64,
+    /// The most bytes of counters in memory. 64 MiB hold about a million entries.
+    pub counter_bytes: u64,
 }
 
 impl Default for Settings {
@@ -65,61 +93,27 @@ impl Default for Settings {
             shards: 64,
             write_every: Duration::from_secs(1),
             max_bytes: 1 << 30,
+            counter_bytes: 64 << 20,
         }
     }
 }
 
-/// Why visits could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum VisitsError {
-    /// A newer version of the program wrote the file.
-    #[error("`{}` has format {found}, this version knows up to {known}\nhint: start the newer version again", path.display())]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its format.
-        found: i64,
-        /// The newest format known here.
-        known: i64,
-    },
-    /// A file or folder could not be made or read.
-    #[error("cannot use `{}`", path.display())]
-    File {
-        /// The file or folder.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file is no database of ours any more.
-    #[error(
-        "`{}` is damaged\nhint: nothing was changed: put a backup in its place, or move it and its `-wal` file away; open visits then go by their cookies alone",
-        path.display()
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What the database says.
-        #[source]
-        source: rusqlite::Error,
-    },
-    /// The database refused.
-    #[error("cannot use the visits in `{}`\nhint: is another process using it?", path.display())]
-    Database {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: rusqlite::Error,
-    },
-}
+/// How often what visits have taught is kept.
+const KEPT_EVERY: Duration = Duration::from_mins(5);
 
 /// The visits. Shared by `Arc`.
 #[derive(Debug)]
 pub struct Visits {
     table: Arc<Table>,
+    proofs: Proofs,
     settings: Settings,
     store: Mutex<Option<Store>>,
+    watch: Watch,
+    counters: Counters,
+    assets: Assets,
+    canary: Canary,
+    /// When what they taught was kept last.
+    kept_at: AtomicU64,
 }
 
 impl Visits {
@@ -130,16 +124,34 @@ impl Visits {
     /// [`VisitsError`] where the file cannot be used; later trouble costs only what a restart would have known.
     pub fn open(settings: &Settings) -> Result<Self, VisitsError> {
         let table = Arc::new(Table::new(settings));
-        let store = match &settings.path {
+        let mut store = match &settings.path {
             Some(path) => Some(Store::open(path, settings, &table, Fill::Whole)?),
             None => None,
         };
-        Ok(Self { table, settings: settings.clone(), store: Mutex::new(store) })
+        let (assets, canary) = (Assets::new(), Canary::default());
+        if let Some(Learnt { proofs, assets: had }) = store.as_mut().and_then(Store::learnt).and_then(|text| Learnt::of(&text)) {
+            canary.restore(proofs);
+            assets.restore(had);
+        }
+        Ok(Self {
+            table,
+            proofs: Proofs::new(),
+            settings: settings.clone(),
+            store: Mutex::new(store),
+            watch: Watch::default(),
+            counters: Counters::new(settings.counter_bytes),
+            assets,
+            canary,
+            kept_at: AtomicU64::new(0),
+        })
     }
 
     /// Writes what changed and lets go of the file; visits go on in memory. Blocks.
     pub fn leave(&self) {
-        drop(self.store().take());
+        let store = self.store().take();
+        if let Some(store) = store {
+            store.keep(self.learnt().text());
+        }
     }
 
     /// Takes the file again after [`Visits::leave`], if nobody else has written to it.
@@ -154,6 +166,10 @@ impl Visits {
         Ok(())
     }
 
+    fn learnt(&self) -> Learnt {
+        Learnt { proofs: self.canary.kept(), assets: self.assets.kept() }
+    }
+
     fn store(&self) -> MutexGuard<'_, Option<Store>> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -161,22 +177,108 @@ impl Visits {
     /// Counts a page view; opens its visit if there is none of that id.
     #[expect(clippy::needless_pass_by_value, reason = "a view is made for this call and of no use after it")]
     pub fn page(&self, view: PageView<'_>) -> Arc<Visit> {
+        self.proofs.serve(view.page, Holder::of(view.address, view.user_agent), view.now);
         self.table.page(&view)
     }
 
     /// Counts a view that the tag reports under a fresh page id (restored, or navigated inside the page).
     pub fn renew(&self, visit: Uuid, page: Uuid, now: UnixMillis) -> Option<Arc<Visit>> {
-        self.table.change(visit, |visit| visit.serve(page, now))
+        let renewed = self.table.change(visit, |visit| visit.serve(page, now));
+        if let Some(visit) = &renewed {
+            self.proofs.serve(page, Holder::of(visit.address, &visit.user_agent), now);
+        }
+        renewed
+    }
+
+    /// Judges a client that shows a page view's token; `carried` is the visit of its cookie where that is not the page's.
+    pub fn used(&self, page: Uuid, by: Holder, carried: Option<Uuid>, now: UnixMillis) -> Use {
+        self.proofs.used(page, by, carried, now)
+    }
+
+    /// Notes that somebody with the agent of the client that a page view was served to followed the link that nobody sees in
+    /// it. Whoever has another agent, as who checks links for the visitor's safety, leaves no mark.
+    pub fn trapped(&self, page: Uuid, by: Holder, now: UnixMillis) -> Option<Arc<Visit>> {
+        let served = self.proofs.served_to(page, now)?;
+        let visit = self.find_page(page).filter(|_| served.has_agent_of(&by))?;
+        self.report(visit.id, fact::Page { trap_link: Some(true), ..fact::Page::default() }, now)
     }
 
     /// Merges what the page's script reported; `webdriver`, proof and interaction stay once they were seen.
     pub fn report(&self, visit: Uuid, page: fact::Page, now: UnixMillis) -> Option<Arc<Visit>> {
-        self.table.change(visit, |visit| visit.report(page, now))
+        self.table.change(visit, |visit| visit.report(&page, now))
     }
 
     /// Replaces the newest verdict; the first stays.
     pub fn settle(&self, visit: Uuid, verdict: Arc<Verdict>) -> Option<Arc<Visit>> {
         self.table.change(visit, |visit| visit.verdict = verdict)
+    }
+
+    /// A page of the visit goes out with the tag in it: from now on its script can prove that it ran.
+    pub fn tagged(&self, visit: Uuid, at: UnixMillis) {
+        self.table.touch(visit, |visit| _ = visit.tagged_at.get_or_insert(at));
+        self.watch.push(Watched { visit, at });
+    }
+
+    /// The pages with the tag whose time to prove is over, each once, at most so many.
+    pub fn overdue(&self, now: UnixMillis, most: usize) -> Vec<Watched> {
+        self.watch.take(now, most)
+    }
+
+    /// Settles what the landing was followed by, and learns from it whether the shop's assets come through here.
+    pub fn settle_assets(&self, visit: &Visit, now: UnixMillis) {
+        if visit.assets.is_some() {
+            return;
+        }
+        let Some(had) = self.assets.since(Client::of(visit.address, &visit.user_agent), visit.first_seen, now) else { return };
+        self.table.touch(visit.id, |visit| visit.assets = Some(had));
+        if visit.page.proof == Some(fact::Proof::Present) {
+            let own = visit.address.filter(|_| visit.network.kind != fact::NetworkKind::Bogon);
+            self.assets.learn(own, had);
+        }
+    }
+
+    /// What a visit of this pace shows of behaviour now; counts, bursts and what concerns an event are the caller's affair.
+    pub fn behaviour(&self, visit: &Visit, pace: &Pace, now: UnixMillis) -> Behaviour<'static> {
+        let had = visit.assets.or_else(|| self.assets.since(Client::of(visit.address, &visit.user_agent), visit.first_seen, now));
+        Behaviour {
+            second_page_after: pace.second(),
+            assets: had.filter(|had| *had || self.assets.tell()),
+            cadence: pace.cadence(),
+            fastest_step: pace.fastest(),
+            median_step: pace.median(),
+            ..Behaviour::default()
+        }
+    }
+
+    /// What the visit's page reported; that no proof came is known where one could have come and proofs come at all.
+    pub fn page_facts(&self, visit: &Visit) -> fact::Page {
+        let silent = visit.page.proof.is_none() && visit.tagged_at.is_some() && self.canary.sings();
+        let proof = if silent { Some(fact::Proof::Absent) } else { visit.page.proof };
+        fact::Page { proof, ..visit.page }
+    }
+
+    /// How long the visit's page has had to prove itself, where it never did; else how long ago this page was served.
+    pub fn page_age(&self, visit: &Visit, page: Option<Uuid>, now: UnixMillis) -> Option<Duration> {
+        let since = match (self.page_facts(visit).proof, visit.tagged_at) {
+            (Some(fact::Proof::Absent), Some(tagged)) => Some(tagged),
+            _ => page.and_then(|page| visit.served(page)),
+        };
+        since.map(|since| now.since(since))
+    }
+
+    /// The counters.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Who asked for assets.
+    pub fn assets(&self) -> &Assets {
+        &self.assets
+    }
+
+    /// Whether proofs come.
+    pub fn canary(&self) -> &Canary {
+        &self.canary
     }
 
     /// Notes how far the visitor agreed.
@@ -224,12 +326,12 @@ impl Visits {
 
     /// Links an order to a visit; the newest visit that names an order has it.
     pub fn link_order(&self, visit: Uuid, order: &str) -> Option<Arc<Visit>> {
-        self.table.link(visit, Key::Order(order.into()), |visit| link(&mut visit.orders, order))
+        self.table.link(visit, &Key::Order(order.into()), |visit| link(&mut visit.orders, order))
     }
 
     /// Links a hashed external id to a visit; the newest visit that names it has it.
     pub fn link_external(&self, visit: Uuid, hash: &str) -> Option<Arc<Visit>> {
-        self.table.link(visit, Key::External(hash.into()), |visit| link(&mut visit.externals, hash))
+        self.table.link(visit, &Key::External(hash.into()), |visit| link(&mut visit.externals, hash))
     }
 
     /// Visits of a `utm_content` (of any, if `None`), newest seen first, at most `limit`. Walks all visits.
@@ -252,12 +354,17 @@ impl Visits {
         let oldest = self.table.sweep(now);
         if let Some(store) = &*self.store() {
             store.forget(oldest);
+            if u128::from(now.0.abs_diff(self.kept_at.load(Ordering::Relaxed))) >= KEPT_EVERY.as_millis() {
+                self.kept_at.store(now.0, Ordering::Relaxed);
+                store.keep(self.learnt().text());
+            }
         }
     }
 
     /// Waits until all changes made before are written. Blocks; not for a request.
     pub fn flush(&self) {
         if let Some(store) = &*self.store() {
+            store.keep(self.learnt().text());
             store.flush();
         }
     }

@@ -46,6 +46,7 @@ pub(super) enum Fill {
 enum Job {
     Flush(SyncSender<()>),
     Forget(UnixMillis),
+    Keep(String),
 }
 
 /// A handle of the writer; dropping it lets the writer write what changed and end.
@@ -54,6 +55,7 @@ pub(super) struct Store {
     jobs: Option<SyncSender<Job>>,
     writer: Option<thread::JoinHandle<()>>,
     unwritten: Arc<AtomicU64>,
+    learnt: Option<String>,
 }
 
 impl Store {
@@ -69,8 +71,11 @@ impl Store {
         if found > FORMAT {
             return Err(VisitsError::Newer { path: path.to_owned(), found, known: FORMAT });
         }
+        let mut learnt = None;
         if fill == Fill::Whole {
             load(&connection, settings, table).map_err(database)?;
+            // A file in which nothing was kept yet has no such table.
+            learnt = connection.query_row("SELECT body FROM learnt", [], |row| row.get(0)).ok();
         }
         let (jobs, queue) = sync_channel(QUEUE);
         let unwritten = Arc::new(AtomicU64::new(0));
@@ -85,7 +90,18 @@ impl Store {
             .name("visits".to_owned())
             .spawn(move || writer.run(&queue, every))
             .map_err(|source| VisitsError::File { path: path.to_owned(), source })?;
-        Ok(Self { jobs: Some(jobs), writer: Some(writer), unwritten })
+        Ok(Self { jobs: Some(jobs), writer: Some(writer), unwritten, learnt })
+    }
+
+    /// What an earlier process kept with [`Store::keep`]; once.
+    pub(super) fn learnt(&mut self) -> Option<String> {
+        self.learnt.take()
+    }
+
+    /// Keeps what visits have taught, in place of what was kept before.
+    pub(super) fn keep(&self, learnt: String) {
+        // Where the writer is behind, the next one is as good.
+        let _ = self.jobs.as_ref().map(|jobs| jobs.try_send(Job::Keep(learnt)));
     }
 
     pub(super) fn flush(&self) {
@@ -132,15 +148,16 @@ impl Writer {
             match job {
                 // The caller of a flush may have gone.
                 Ok(Job::Flush(said)) => drop(said.send(())),
-                Ok(Job::Forget(oldest)) => {
-                    if self.forget(oldest).is_err() {
-                        self.unwritten.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
+                Ok(Job::Forget(oldest)) => self.count(&self.forget(oldest)),
+                Ok(Job::Keep(learnt)) => self.count(&self.keep(&learnt)),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+    }
+
+    fn count(&self, done: &rusqlite::Result<()>) {
+        self.unwritten.fetch_add(u64::from(done.is_err()), Ordering::Relaxed);
     }
 
     fn write(&mut self, visits: &[Arc<Visit>]) -> rusqlite::Result<()> {
@@ -158,7 +175,15 @@ impl Writer {
         transaction.commit()
     }
 
-    fn forget(&mut self, oldest: UnixMillis) -> rusqlite::Result<()> {
+    /// The table came later than the format, which an older version reads as well.
+    fn keep(&self, learnt: &str) -> rusqlite::Result<()> {
+        self.connection
+            .execute("CREATE TABLE IF NOT EXISTS learnt (one INTEGER PRIMARY KEY CHECK (one = 1), body TEXT NOT NULL)", [])?;
+        self.connection.execute("INSERT OR REPLACE INTO learnt (one, body) VALUES (1, ?1)", [learnt])?;
+        Ok(())
+    }
+
+    fn forget(&self, oldest: UnixMillis) -> rusqlite::Result<()> {
         self.connection.execute("DELETE FROM visits WHERE seen < ?1", [millis(oldest)])?;
         // Visits evicted from memory stay here until they are too many.
         self.connection.execute(

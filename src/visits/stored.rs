@@ -15,7 +15,6 @@ use crate::fact::AgentKind;
 use crate::fact::Engine;
 use crate::fact::Identity;
 use crate::fact::InApp;
-use crate::fact::ListSet;
 use crate::fact::Network;
 use crate::fact::NetworkKind;
 use crate::fact::Os;
@@ -30,6 +29,7 @@ use crate::verdict::Reason;
 use crate::verdict::Score;
 use crate::verdict::Verdict;
 
+use super::pace::Pace;
 use super::visit::Utm;
 use super::visit::Visit;
 
@@ -64,6 +64,8 @@ struct StoredNetwork {
     kind: NetworkKind,
     asn: Option<u32>,
     country: Option<[u8; 2]>,
+    #[serde(default)]
+    stale: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -90,7 +92,7 @@ struct StoredVerdict {
 impl Stored {
     pub(super) fn of(visit: &Visit) -> Self {
         let texts = |list: &[Arc<str>]| list.iter().map(ToString::to_string).collect();
-        let utm = visit.utm.clone();
+        let utm = (*visit.utm).clone();
         Self {
             id: visit.id.as_u128(),
             first_seen: visit.first_seen,
@@ -99,7 +101,12 @@ impl Stored {
             clicked_at: visit.clicked_at,
             address: visit.address,
             user_agent: visit.user_agent.to_string(),
-            network: StoredNetwork { kind: visit.network.kind, asn: visit.network.asn, country: visit.network.country },
+            network: StoredNetwork {
+                kind: visit.network.kind,
+                asn: visit.network.asn,
+                country: visit.network.country,
+                stale: visit.network.stale,
+            },
             agent: StoredAgent::of(&visit.agent),
             landing_url: bare_url(&visit.landing_url),
             ad_ids: visit.ad_ids.iter().map(|(network, id)| (network.name().to_owned(), id.clone())).collect(),
@@ -134,14 +141,14 @@ impl Stored {
                 kind: self.network.kind,
                 asn: self.network.asn,
                 country: self.network.country,
-                lists: ListSet::default(),
-                crawler: None,
+                stale: self.network.stale,
+                ..Network::default()
             },
             agent: Arc::new(self.agent.into_agent()),
             identity: Identity::None,
             landing_url: self.landing_url.into(),
             ad_ids: self.ad_ids.into_iter().filter_map(|(name, id)| Some((network_of(&name)?, id))).collect(),
-            utm: Utm { source, medium, campaign, content, term, id },
+            utm: Arc::new(Utm { source, medium, campaign, content, term, id }),
             pages: self.pages,
             recent_pages: self.recent_pages.into_iter().map(|(page, at)| (Uuid::from_u128(page), at)).collect(),
             fbp: self.fbp.map(Arc::from),
@@ -152,6 +159,10 @@ impl Stored {
             consent: self.consent,
             orders: texts(self.orders),
             externals: texts(self.externals),
+            pace: Pace::default(),
+            tagged_at: None,
+            proved_at: None,
+            assets: None,
         }
     }
 }
@@ -178,8 +189,7 @@ impl StoredAgent {
             os: self.os,
             mobile: self.mobile,
             in_app: self.in_app,
-            robot: None,
-            claims: None,
+            ..Agent::default()
         }
     }
 }
@@ -211,6 +221,9 @@ impl StoredVerdict {
             reasons: self.reasons.into_iter().map(reason).collect(),
             click: actions.into_iter().find(|action| action.name() == self.click).unwrap_or_default(),
             pixel: self.pixel,
+            // What was only tried, and for whom an action held, is of no use to a visit that is taken up again.
+            shadow: self.score,
+            share: None,
         }
     }
 }

@@ -15,18 +15,24 @@ use rustc_hash::FxHashSet;
 use uuid::Uuid;
 
 use crate::clock::UnixMillis;
+use crate::fact::Proof;
 
 use super::Settings;
 use super::index::Index;
 use super::index::Key;
+use super::shared::Shared;
 use super::visit::PageView;
 use super::visit::Visit;
+
+/// Visits with a proof that are passed over, at each eviction, for one without.
+const SPARED: usize = 64;
 
 /// The sharded table and its index. Lock order: a shard, then shards of the index one at a time.
 #[derive(Debug)]
 pub(super) struct Table {
     shards: Vec<Mutex<Shard>>,
     index: Index,
+    shared: Shared,
     keep: Duration,
     persists: bool,
 }
@@ -61,6 +67,7 @@ impl Table {
         Self {
             shards: (0..shards).map(|_| Mutex::new(shard())).collect(),
             index: Index::new(shards),
+            shared: Shared::default(),
             keep: settings.keep,
             persists: settings.path.is_some(),
         }
@@ -70,9 +77,15 @@ impl Table {
     pub(super) fn page(&self, view: &PageView<'_>) -> Arc<Visit> {
         let Some(mut shard) = self.shard(view.visit) else { return Arc::new(Visit::opened(view)) };
         if let Some(known) = shard.visits.remove(&view.visit) {
-            return self.put(&mut shard, Some(&known), |visit| visit.view(view), &known);
+            let seen = |visit: &mut Visit| {
+                visit.view(view);
+                self.shared.share(visit, Some(&known));
+            };
+            return self.put(&mut shard, Some(&known), seen, &known);
         }
-        self.put(&mut shard, None, |_| (), &Arc::new(Visit::opened(view)))
+        let mut visit = Visit::opened(view);
+        self.shared.share(&mut visit, None);
+        self.put(&mut shard, None, |_| (), &Arc::new(visit))
     }
 
     /// Changes a visit that is there.
@@ -82,8 +95,17 @@ impl Table {
         Some(self.put(&mut shard, Some(&known), change, &known))
     }
 
+    /// Changes what is neither a key of a visit nor stored: nothing but the visit itself is touched.
+    pub(super) fn touch(&self, id: Uuid, change: impl FnOnce(&mut Visit)) {
+        if let Some(mut shard) = self.shard(id)
+            && let Some(visit) = shard.visits.get_mut(&id)
+        {
+            change(Arc::make_mut(visit));
+        }
+    }
+
     /// Changes a visit that is there and gives it a key, even one that it had before and lost to another.
-    pub(super) fn link(&self, id: Uuid, key: Key, change: impl FnOnce(&mut Visit)) -> Option<Arc<Visit>> {
+    pub(super) fn link(&self, id: Uuid, key: &Key, change: impl FnOnce(&mut Visit)) -> Option<Arc<Visit>> {
         let mut shard = self.shard(id)?;
         let known = shard.visits.remove(&id)?;
         let visit = self.put(&mut shard, Some(&known), change, &known);
@@ -92,7 +114,8 @@ impl Table {
     }
 
     /// Puts a visit read from disk back, unless it is known already.
-    pub(super) fn restore(&self, visit: Visit) {
+    pub(super) fn restore(&self, mut visit: Visit) {
+        self.shared.share(&mut visit, None);
         let Some(mut shard) = self.shard(visit.id) else { return };
         if !shard.visits.contains_key(&visit.id) {
             let visit = Arc::new(visit);
@@ -106,7 +129,7 @@ impl Table {
     }
 
     pub(super) fn find_by(&self, key: &Key) -> Option<Arc<Visit>> {
-        self.find(self.index.find(key)?)
+        self.find(self.index.find(key)?).filter(|visit| key.is_of(visit))
     }
 
     pub(super) fn query(&self, utm_content: Option<&str>, limit: usize) -> Vec<Arc<Visit>> {
@@ -134,8 +157,12 @@ impl Table {
             for id in gone {
                 self.remove(&mut shard, id);
             }
-            shard.tidy();
+            // Every second, and new visits wait meanwhile: not for the sake of a few.
+            if shard.is_untidy() {
+                shard.tidy();
+            }
         }
+        self.shared.sweep();
         oldest
     }
 
@@ -191,7 +218,7 @@ impl Table {
         }
         let before: FxHashSet<&Key> = before.iter().collect();
         for key in keys.iter().filter(|key| key.is_shared() || !before.contains(key)) {
-            self.index.give(key.clone(), visit.id);
+            self.index.give(key, visit.id);
         }
     }
 
@@ -233,17 +260,29 @@ impl Shard {
         if pool.members <= pool.bound {
             return None;
         }
-        // Each entry gets one second chance, so twice the queue is the end of it.
-        for _ in 0..=pool.queue.len().saturating_mul(2) {
+        let mut to_spare = SPARED.min(pool.queue.len());
+        // Each entry gets one second chance, and is spared once at most, so four times the queue is the end of it.
+        for _ in 0..=pool.queue.len().saturating_mul(4) {
             let (id, seen) = pool.queue.pop_front()?;
             match self.visits.get(&id) {
                 Some(visit) if visit.is_kept() != kept => {}
                 Some(visit) if visit.last_seen > seen || id == newest => pool.queue.push_back((id, visit.last_seen)),
+                // A click identifier is made up as fast as a page is asked for; those who proved themselves stay as long as others
+                // can go.
+                Some(visit) if to_spare > 0 && visit.page.proof == Some(Proof::Present) => {
+                    to_spare -= 1;
+                    pool.queue.push_back((id, visit.last_seen));
+                }
                 Some(_) => return Some(id),
                 None => {}
             }
         }
         None
+    }
+
+    /// Whether a queue has a quarter more entries than members.
+    fn is_untidy(&self) -> bool {
+        [&self.kept, &self.plain].into_iter().any(|pool| pool.queue.len() > pool.members + pool.members / 4)
     }
 
     /// Drops stale entries of both queues.

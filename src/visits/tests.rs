@@ -42,8 +42,9 @@ fn view(visit: u128, page: u128, now: UnixMillis, query: &'static str) -> PageVi
         campaign,
         fbp: Some("fb.1.1.1"),
         fbc: None,
-        verdict: Arc::new(Verdict { score: Score::clamped(10), ..Verdict::default() }),
+        verdict: Arc::new(Verdict { score: Score::clamped(10), shadow: Score::clamped(10), ..Verdict::default() }),
         consent: Consent::NotRequired,
+        walk: Walk::default(),
     }
 }
 
@@ -86,10 +87,30 @@ fn the_first_verdict_stays_and_the_newest_is_replaced() {
 fn what_the_script_has_shown_cannot_be_taken_back() {
     let visits = memory(10, 10);
     visits.page(view(1, 11, NOW, ""));
-    visits.report(id(1), Page { proof: Some(Proof::Present), webdriver: Some(true), interaction: Some(true) }, NOW);
-    let later = Page { proof: Some(Proof::Absent), webdriver: Some(false), interaction: Some(false) };
+    visits.report(
+        id(1),
+        Page { proof: Some(Proof::Present), webdriver: Some(true), interaction: Some(true), ..Page::default() },
+        NOW,
+    );
+    let later = Page { proof: Some(Proof::Absent), webdriver: Some(false), interaction: Some(false), ..Page::default() };
     let visit = visits.report(id(1), later, NOW).unwrap();
     assert_eq!((visit.page.proof, visit.page.webdriver, visit.page.interaction), (Some(Proof::Present), Some(true), Some(true)));
+}
+
+#[test]
+fn visits_of_one_ad_and_one_agent_keep_its_texts_once_and_for_as_long_as_they_last() {
+    let visits = memory(10, 10);
+    let ask = |visit: u128, query| visits.page(view(visit, visit + 100, NOW, query));
+    let (one, two, other) = (ask(1, "fbclid=x&utm_content=ad7"), ask(2, "fbclid=y&utm_content=ad7"), ask(3, "fbclid=z"));
+    assert!(Arc::ptr_eq(&one.utm, &two.utm) && Arc::ptr_eq(&one.user_agent, &other.user_agent));
+    assert_eq!((two.utm.content.as_deref(), other.utm.content.as_deref()), (Some("ad7"), None));
+    let kept = Arc::downgrade(&one.utm);
+    drop((one, two, other));
+    // Each sweep looks at one part of the texts.
+    (0..shared::PARTS).for_each(|_| visits.sweep(NOW));
+    assert!(kept.upgrade().is_some());
+    (0..shared::PARTS).for_each(|_| visits.sweep(UnixMillis(NOW.0 + 8 * 86_400_000)));
+    assert!(kept.upgrade().is_none());
 }
 
 #[test]
@@ -113,6 +134,44 @@ fn a_flood_of_visitors_without_click_does_not_push_out_those_with_one() {
     }
     assert!(visits.find(id(1)).is_some() && visits.len() <= 21);
     assert!(visits.find(id(999)).is_some() && visits.find(id(100)).is_none());
+}
+
+#[test]
+fn a_flood_of_made_up_clicks_does_not_push_out_those_who_proved_themselves() {
+    let visits = memory(640, 64);
+    let at = |seconds: u64| NOW.plus(Duration::from_secs(seconds));
+    for n in 0..64 {
+        visits.page(view(n, n, at(0), "fbclid=real"));
+        visits.report(id(n), proof(), at(1));
+    }
+    for n in 1_000..4_000 {
+        visits.page(view(n, n, at(2), "fbclid=made-up"));
+    }
+    assert!((0..64).filter(|n| visits.find(id(*n)).is_some()).count() > 60);
+    // They go where there is nobody else.
+    for n in 10_000..12_000 {
+        visits.page(view(n, n, at(3), "fbclid=real"));
+        visits.report(id(n), proof(), at(3));
+    }
+    assert!(visits.len() <= 640 + 64 && visits.find(id(11_999)).is_some());
+}
+
+#[test]
+fn what_is_kept_of_a_visit_is_bounded_whatever_came_and_it_is_found_all_the_same() {
+    let visits = memory(64, 64);
+    let endless: &'static str = "x".repeat(8_000).leak();
+    let names = ["fbclid", "gclid", "msclkid", "ttclid", "utm_source", "utm_campaign", "utm_content", "utm_term"];
+    let query = names.map(|name| format!("{name}={endless}")).join("&").leak();
+    let mut view = view(1, 1, NOW, query);
+    let url = format!("https://shop.example/mug?{query}");
+    (view.user_agent, view.url, view.fbp, view.fbc) = (endless, &url, Some(endless), Some(endless));
+    let visit = visits.page(view.clone());
+    assert_eq!((&*visit.landing_url, visit.fbp.as_ref(), visit.fbc.as_ref()), ("https://shop.example/mug", None, None));
+    let utm = &visit.utm;
+    let texts = [&utm.source, &utm.campaign, &utm.content, &utm.term].into_iter().flatten().map(String::len);
+    let kept = texts.chain(visit.ad_ids.iter().map(|(_, id)| id.len())).chain([visit.user_agent.len()]).sum::<usize>();
+    assert!(kept <= 6 << 10, "{kept}");
+    assert!(visits.find_client(view.address.unwrap(), endless).is_some());
 }
 
 #[test]
@@ -149,10 +208,63 @@ fn visits_with_a_click_or_a_proof_outlive_a_restart_without_contact_data() {
     assert!(visits.find(id(3)).is_none());
     assert_eq!(visits.find_order("A-1").unwrap().utm.content.as_deref(), Some("ad7"));
     let after = visits.find_page(id(12)).unwrap();
-    assert_eq!(*after, Visit { landing_url: "https://shop.example/p".into(), ..(*before).clone() });
+    assert_eq!(*after, Visit { landing_url: "https://shop.example/p".into(), proved_at: None, ..(*before).clone() });
     drop(visits);
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
     assert!(matches!(Visits::open(&settings), Err(VisitsError::Newer { found: 9, .. })));
+}
+
+/// Opens the file; it holds what was learnt of proofs that came and then ceased, and of a shop with assets.
+fn taught(settings: &Settings) -> Visits {
+    let visits = Visits::open(settings).unwrap();
+    let address = |n: u8| Some(IpAddr::from([73, n, 40, 7]));
+    let ceased = UnixMillis(NOW.0 + 3_600_000);
+    (0..100).for_each(|n| visits.canary().saw(NOW, address(n), true));
+    (0..60).for_each(|n| visits.canary().saw(ceased, address(n), false));
+    visits.canary().look(ceased);
+    (0..60).for_each(|n| visits.assets().learn(address(n), true));
+    visits
+}
+
+#[test]
+fn how_proofs_and_assets_stand_outlives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { path: Some(folder.path().join("visits.db")), ..Settings::default() };
+    let visits = taught(&settings);
+    let (before, later) = (visits.canary().standing(), UnixMillis(NOW.0 + 3_601_000));
+    assert!(!visits.canary().sings() && visits.assets().tell());
+    visits.flush();
+    drop(visits);
+    let visits = Visits::open(&settings).unwrap();
+    assert!(!visits.canary().sings() && visits.assets().tell());
+    // Nothing new: the operator was told before the restart.
+    assert_eq!(visits.canary().look(later), (before, false));
+    (0..100).for_each(|_| visits.canary().saw(later, None, true));
+    assert!(!visits.canary().look(later).0.collapsed);
+    // One network decides for no other, also by what it showed before.
+    (0..250).for_each(|_| visits.assets().learn(Some(IpAddr::from([73, 5, 40, 9])), false));
+    assert!(visits.assets().tell());
+}
+
+#[test]
+fn what_was_learnt_is_kept_without_a_stop_too_and_a_damaged_or_older_file_has_nothing_learnt() {
+    type Ends = fn(&Visits);
+    let ends: [Ends; 3] = [|visits| visits.sweep(NOW), Visits::flush, Visits::leave];
+    for end in ends {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { path: Some(folder.path().join("visits.db")), ..Settings::default() };
+        let visits = taught(&settings);
+        end(&visits);
+        drop(visits);
+        assert!(!Visits::open(&settings).unwrap().canary().sings());
+        for spoil in ["UPDATE learnt SET body = '{\"proofs\":7'", "DROP TABLE learnt"] {
+            let file = rusqlite::Connection::open(settings.path.as_ref().unwrap()).unwrap();
+            file.execute_batch(spoil).unwrap();
+            drop(file);
+            let visits = Visits::open(&settings).unwrap();
+            assert!(visits.canary().sings() && !visits.assets().tell(), "{spoil}");
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -17,10 +17,24 @@ use crate::fact::Proof;
 use crate::verdict::Consent;
 use crate::verdict::Verdict;
 
+use super::pace::Pace;
+use super::pace::Walk;
+
 /// Page views of a visit whose ids and serving times are remembered.
 pub const REMEMBERED_PAGES: usize = 32;
+/// Up to so many page views no room is held for further ones.
+const SMALL: usize = 4;
 /// Order ids, and external ids, remembered per visit.
 pub const REMEMBERED_LINKS: usize = 16;
+
+/// Bytes of texts that are kept of a visit. Heads may be large and visits are many: real agents, identifiers and campaigns are
+/// shorter, and what is longer must not fill the memory.
+const LONGEST_AGENT: usize = 1_024;
+const LONGEST_URL: usize = 1_024;
+const LONGEST_ID: usize = 512;
+const LONGEST_UTM: usize = 512;
+/// Identifiers of one click; a URL that was passed on has two.
+const MOST_IDS: usize = 4;
 
 /// One page view, as the proxy saw it.
 #[derive(Clone, Debug)]
@@ -55,10 +69,12 @@ pub struct PageView<'a> {
     pub verdict: Arc<Verdict>,
     /// How far the visitor agreed.
     pub consent: Consent,
+    /// Where it leads from and to.
+    pub walk: Walk,
 }
 
 /// The campaign parameters of a visit, percent-encoded as sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Utm {
     /// `utm_source`.
     pub source: Option<String>,
@@ -77,7 +93,7 @@ pub struct Utm {
 impl Utm {
     /// Keeps the parameters of a URL.
     pub fn of(campaign: &Campaign<'_>) -> Self {
-        let own = |text: Option<&str>| text.map(str::to_owned);
+        let own = |text: Option<&str>| text.map(|text| cut(text, LONGEST_UTM).to_owned());
         Self {
             source: own(campaign.source),
             medium: own(campaign.medium),
@@ -117,7 +133,7 @@ pub struct Visit {
     /// The ad click identifiers of the newest click.
     pub ad_ids: Vec<(AdNetwork, String)>,
     /// The campaign of the newest click, or of the landing.
-    pub utm: Utm,
+    pub utm: Arc<Utm>,
     /// Page views so far.
     pub pages: u32,
     /// Ids of the newest page views and when each was served, oldest first; at most [`REMEMBERED_PAGES`].
@@ -138,6 +154,14 @@ pub struct Visit {
     pub orders: Vec<Arc<str>>,
     /// Hashed external ids linked to it, oldest first; at most [`REMEMBERED_LINKS`].
     pub externals: Vec<Arc<str>>,
+    /// How fast it goes from page to page; not known after a restart.
+    pub pace: Pace,
+    /// When its first page with the tag in it was asked for; not known after a restart.
+    pub tagged_at: Option<UnixMillis>,
+    /// When a page's script proved last that it ran; not known after a restart.
+    pub proved_at: Option<UnixMillis>,
+    /// Whether its landing was followed by its assets, once that is settled.
+    pub assets: Option<bool>,
 }
 
 impl Visit {
@@ -150,13 +174,13 @@ impl Visit {
             last_page_at: view.now,
             clicked_at: None,
             address: view.address,
-            user_agent: view.user_agent.into(),
+            user_agent: agent_kept(view.user_agent).into(),
             network: view.network,
             agent: Arc::clone(&view.agent),
             identity: view.identity,
-            landing_url: view.url.into(),
+            landing_url: url_kept(view.url).into(),
             ad_ids: Vec::new(),
-            utm: Utm::of(&view.campaign),
+            utm: Arc::new(Utm::of(&view.campaign)),
             pages: 0,
             recent_pages: Vec::new(),
             fbp: None,
@@ -167,6 +191,10 @@ impl Visit {
             consent: view.consent,
             orders: Vec::new(),
             externals: Vec::new(),
+            pace: Pace::default(),
+            tagged_at: None,
+            proved_at: None,
+            assets: None,
         };
         visit.view(view);
         visit
@@ -175,21 +203,26 @@ impl Visit {
     /// Adds a page view: the newest client, cookies and verdict count; a new click replaces the campaign.
     pub(super) fn view(&mut self, view: &PageView<'_>) {
         self.address = view.address;
-        if *self.user_agent != *view.user_agent {
-            self.user_agent = view.user_agent.into();
+        if *self.user_agent != *agent_kept(view.user_agent) {
+            self.user_agent = agent_kept(view.user_agent).into();
         }
         self.network = view.network;
         self.agent = Arc::clone(&view.agent);
         self.identity = view.identity;
         if view.ad_ids.any() {
             self.clicked_at = Some(view.now);
-            self.ad_ids = view.ad_ids.iter().map(|(network, id)| (network, id.to_owned())).collect();
-            self.utm = Utm::of(&view.campaign);
+            let ids = view.ad_ids.iter().take(MOST_IDS);
+            self.ad_ids = ids.map(|(network, id)| (network, cut(id, LONGEST_ID).to_owned())).collect();
+            self.ad_ids.shrink_to_fit();
+            self.utm = Arc::new(Utm::of(&view.campaign));
         }
         renew_text(&mut self.fbp, view.fbp);
         renew_text(&mut self.fbc, view.fbc);
-        self.verdict = Arc::clone(&view.verdict);
+        // Most visits are judged alike from their first page to their last.
+        let alike = *view.verdict == *self.first_verdict;
+        self.verdict = Arc::clone(if alike { &self.first_verdict } else { &view.verdict });
         self.consent = view.consent;
+        self.pace.step(view.walk, view.now, self.first_seen);
         self.serve(view.page, view.now);
     }
 
@@ -202,19 +235,19 @@ impl Visit {
         while self.recent_pages.len() >= REMEMBERED_PAGES {
             self.recent_pages.remove(0);
         }
+        if self.recent_pages.len() < SMALL {
+            // A vector would begin with room for four, and most visits have a page or two.
+            self.recent_pages.reserve_exact(1);
+        }
         self.recent_pages.push((page, now));
     }
 
-    /// Merges what the page's script reports. What speaks against a script (`webdriver`) and what it has proved
-    /// (proof, interaction) stays; a later page cannot take it back.
-    pub(super) fn report(&mut self, page: Page, now: UnixMillis) {
-        self.page.proof = match (self.page.proof, page.proof) {
-            (Some(Proof::Present), _) | (_, Some(Proof::Present)) => Some(Proof::Present),
-            (known, None) => known,
-            (_, newer) => newer,
-        };
-        self.page.webdriver = sticky(self.page.webdriver, page.webdriver);
-        self.page.interaction = sticky(self.page.interaction, page.interaction);
+    /// Merges what the page's script reports.
+    pub(super) fn report(&mut self, page: &Page, now: UnixMillis) {
+        if page.proof == Some(Proof::Present) {
+            self.proved_at = Some(now);
+        }
+        self.page.merge(page);
         self.seen(now);
     }
 
@@ -234,16 +267,23 @@ impl Visit {
     }
 }
 
-fn sticky(known: Option<bool>, newer: Option<bool>) -> Option<bool> {
-    match (known, newer) {
-        (Some(true), _) | (_, Some(true)) => Some(true),
-        (known, None) => known,
-        (_, newer) => newer,
-    }
+/// As much of an agent as is kept; clients are known by it, too.
+pub(super) fn agent_kept(agent: &str) -> &str {
+    cut(agent, LONGEST_AGENT)
 }
 
+/// A URL that is too long loses its query first.
+fn url_kept(url: &str) -> &str {
+    if url.len() <= LONGEST_URL { url } else { cut(url.split('?').next().unwrap_or_default(), LONGEST_URL) }
+}
+
+fn cut(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
+}
+
+/// A cookie that is longer than Meta's own is none.
 fn renew_text(known: &mut Option<Arc<str>>, newer: Option<&str>) {
-    if let Some(newer) = newer
+    if let Some(newer) = newer.filter(|newer| newer.len() <= LONGEST_ID + 64)
         && known.as_deref() != Some(newer)
     {
         *known = Some(newer.into());

@@ -154,7 +154,7 @@ impl Browser {
         // Certificates of the tests are nobody's.
         wanted["acceptInsecureCerts"] = json!(true);
         // Looking for an element waits for it, as the page before may still be there.
-        wanted["timeouts"] = json!({ "implicit": 15_000 });
+        wanted["timeouts"] = json!({ "implicit": 60_000, "script": 60_000 });
         let http = crate::client();
         let base = format!("http://127.0.0.1:{port}/session");
         let asked = json!({ "capabilities": { "alwaysMatch": wanted } });

@@ -14,10 +14,11 @@ use clicksieve::demo::Places;
 use clicksieve::demo::Scenery;
 use clicksieve::demo::front;
 use clicksieve::demo::graph::Taken;
+use clicksieve::verdict::Mode;
 use serde_json::Value;
 
 /// How long an event may take to the other end.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 const SHIPPED: &str = include_str!("../../rules/default.yaml");
 /// The first line of the shipped rules' `signals:`.
 const SIGNALS: &str = "\nsignals:\n";
@@ -29,11 +30,14 @@ pub(crate) async fn scenery() -> Scenery {
     Scenery::start(places, front::account(), Arc::new(Vec::new), Clock::system()).await.unwrap()
 }
 
-/// The shipped rules in which remote control is noted but adds nothing, so that a driven browser may pass for a person's.
+/// The shipped rules in which remote control, and what goes with it, is noted but adds nothing, so that a driven browser may pass for a person's.
 pub(crate) fn driven() -> String {
-    let signal = "  - id: page.webdriver\n";
-    assert_eq!(SHIPPED.matches(signal).count(), 1, "the shipped rules name remote control once");
-    SHIPPED.replace(signal, &format!("{signal}    mode: shadow\n"))
+    let shown = ["page.webdriver", "page.driver", "page.click-moves", "page.window", "page.pointer", "page.software-gl"];
+    shown.iter().fold(SHIPPED.to_owned(), |rules, id| {
+        let signal = format!("  - id: {id}\n");
+        assert_eq!(rules.matches(&signal).count(), 1, "the shipped rules name {id} once");
+        rules.replace(&signal, &format!("{signal}    mode: shadow\n"))
+    })
 }
 
 /// The same, and each ordinary browser is a suspect.
@@ -53,6 +57,8 @@ pub(crate) struct Wish {
     pub(crate) site: Option<String>,
     /// Further lines of the configuration.
     pub(crate) more: &'static str,
+    /// The rules' click actions take effect.
+    pub(crate) strict: bool,
 }
 
 /// The running whole. It stops when dropped, after the browser was closed.
@@ -61,7 +67,7 @@ pub(crate) struct Front {
     /// The shop through the proxy.
     pub(crate) url: String,
     running: Option<Running>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Front {
@@ -85,12 +91,46 @@ impl Front {
             rules: rules.as_deref(),
             more: wish.more,
         };
-        let config = front.config().unwrap();
+        let mut config = front.config().unwrap();
+        if wish.strict {
+            config.mode = Mode::Strict;
+        }
         let starting = tokio::task::spawn_blocking(move || app::start(&config, app::Options::default()));
         let running = starting.await.unwrap().unwrap_or_else(|error| panic!("{error}"));
         scenery.shop.report_to(front::backend(&format!("http://{}", running.graph())));
         let url = format!("http://{}", running.shop());
-        Self { scenery, url, running: Some(running), _folder: folder }
+        Self { scenery, url, running: Some(running), folder }
+    }
+
+    /// Waits until pages have told the collector so much of themselves. Several may come in one post.
+    pub(crate) async fn told(&self, proofs: u32) {
+        let token = fs::read_to_string(self.folder.path().join("state/admin.token")).unwrap();
+        let metrics = format!("http://{}/metrics", self.running.as_ref().unwrap().admin());
+        let waiting = async {
+            loop {
+                let answer = crate::client().get(&metrics).bearer_auth(token.trim()).send().await.unwrap();
+                let text = answer.error_for_status().unwrap().text().await.unwrap();
+                let told = text.lines().find_map(|line| line.strip_prefix("clicksieve_proofs_total "));
+                if told.unwrap().parse::<u32>().unwrap() >= proofs {
+                    return;
+                }
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "{:#?}", self.records());
+    }
+
+    /// Waits until an event of that name was decided, and gives its records, newest first.
+    pub(crate) async fn decided(&self, name: &str) -> Vec<Value> {
+        let waiting = async {
+            loop {
+                let decisions = self.decisions(name);
+                if !decisions.is_empty() {
+                    return decisions;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("no {name}; records {:#?}", self.records()))
     }
 
     /// The decision records, newest first.

@@ -16,7 +16,7 @@ use crate::front::Wish;
 use crate::front::driven;
 use crate::front::scenery;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// What the Pixel hears on the walk.
 const WALK: [&str; 8] =
     ["PageView", "PageView", "ViewContent", "AddToCart", "PageView", "InitiateCheckout", "PageView", "Purchase"];
@@ -136,7 +136,7 @@ async fn a_headless_browser_is_served_and_neither_half_hears_of_it() {
     assert_eq!((&click["pixel"], &click["ad_network"]), (&json!("withhold"), &json!("meta")));
     let reasons = |record: &Value| record["reasons"].as_array().unwrap().iter().any(|reason| reason["rule"] == "ua.headless");
     assert!(reasons(click), "{click:#}");
-    let purchase = &front.decisions("Purchase")[0];
+    let purchase = &front.decided("Purchase").await[0];
     assert_eq!((&purchase["decision"], &purchase["rule"]), (&json!("suppress"), &json!("event.invalid")));
     assert!(reasons(purchase) && purchase["leaked"] == json!(false), "{purchase:#}");
 }

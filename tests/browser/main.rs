@@ -9,6 +9,7 @@
 )]
 
 mod ahead;
+mod challenge;
 mod csp;
 mod driver;
 mod front;
@@ -17,6 +18,7 @@ mod full;
 #[expect(dead_code, reason = "shared with `tests/it`, which uses all of it")]
 mod harness;
 mod pages;
+mod seen;
 mod sockets;
 mod stand;
 mod tag;

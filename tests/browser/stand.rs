@@ -23,8 +23,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 const STUB: &str = include_str!("../../src/inject/tag/stub.js");
-const SCRIPT: &str = include_str!("../../src/inject/tag/t.js");
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Meta's base code, as shops paste it.
 pub(crate) const SNIPPET: &str = "<script>!function(f,b,e,v,n,t,s){if(f.fbq)return;n=f.fbq=function(){n.callMethod?n.callMethod.apply(n,arguments):n.queue.push(arguments)};\
@@ -208,7 +207,7 @@ async fn page(State(stand): State<Stand>, Path(name): Path<String>) -> Response 
     let Some(page) = told.pages.get(&name).cloned() else { return StatusCode::NOT_FOUND.into_response() };
     let (id, token) = told.mint();
     let or = |given: &'static str, default| if given.is_empty() { default } else { given };
-    let data = json!({ "p": id, "t": token, "x": or(page.policy, "leave"), "c": or(page.consent, "not_required"), "u": "/_cs" });
+    let data = json!({ "p": id, "t": token, "x": or(page.policy, "leave"), "c": or(page.consent, "not_required"), "u": "/_cs", "w": 1, "h": 1 });
     let data = data.to_string().replace('&', "&amp;").replace('\'', "&#39;");
     let html = format!(
         "<!doctype html><html><head>{}<script data-cs='{data}'>{STUB}</script><script async src=\"/_cs/t.js?v=1\"></script>{}</head>\
@@ -222,7 +221,7 @@ async fn script(State(stand): State<Stand>) -> Response {
     if stand.told().no_script {
         return StatusCode::NOT_FOUND.into_response();
     }
-    ([(header::CONTENT_TYPE, "text/javascript")], SCRIPT).into_response()
+    ([(header::CONTENT_TYPE, "text/javascript")], clicksieve::inject::tag::script()).into_response()
 }
 
 async fn fbevents() -> Response {

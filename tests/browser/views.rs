@@ -90,8 +90,7 @@ async fn a_suspect_waits_in_both_halves_until_its_browser_proves_itself() {
     let browser = Browser::ordinary().await;
     browser.before_each_page(KEEP_BACK).await;
     browser.open(&format!("{}/product/mug", front.url)).await;
-    browser.run(TOLD).await;
-    let held = front.decisions("ViewContent");
+    let held = front.decided("ViewContent").await;
     assert_eq!((&held[0]["decision"], &held[0]["band"]), (&json!("hold"), &json!("suspect")));
     assert_eq!((front.pixel_half(), front.server_half()), (vec![], vec![]));
     browser.run("prove()").await;

@@ -10,9 +10,12 @@
 mod agents;
 mod batch;
 mod collect;
+mod detection;
 mod door;
+mod farms;
 mod graph_mock;
 mod harness;
+mod identities;
 mod inject;
 mod layers;
 mod licences;

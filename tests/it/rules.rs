@@ -52,15 +52,29 @@ fn each_bad_rule_file_gives_exactly_the_message_beside_it() {
 
 #[test]
 fn the_rule_files_in_the_documentation_load_and_their_cases_hold() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md");
-    let page = fs::read_to_string(page).unwrap();
-    let blocks: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(blocks.len() >= 3, "{}", blocks.len());
-    for block in blocks {
-        let policy =
-            Policy::parse("docs/rules.md", block, Path::new(".")).unwrap_or_else(|faults| panic!("{block}\n{}", text(&faults)));
-        assert_eq!(text(&policy.run_cases()), "", "{block}");
+    for (name, least) in [("docs/rules.md", 3), ("docs/click-actions.md", 1)] {
+        let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+        let blocks: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(blocks.len() >= least, "{name}: {}", blocks.len());
+        for block in blocks {
+            let policy = Policy::parse(name, block, Path::new(".")).unwrap_or_else(|faults| panic!("{block}\n{}", text(&faults)));
+            assert_eq!(text(&policy.run_cases()), "", "{block}");
+            assert_eq!(text(policy.warnings()), "", "{block}");
+        }
     }
+}
+
+#[test]
+fn a_redirect_to_another_host_loads_where_it_is_allowed_and_is_warned_of() {
+    let rows =
+        |row: &str| format!("schema: clicksieve/rules/v1\npolicy:\n  click:\n    - {row}\n    - {{ id: rest, do: tag }}\n");
+    let row = "{ id: away, band: invalid, do: { redirect: { to: 'https://other.example/x', allow_other_host: true } } }";
+    let policy = Policy::parse("r.yaml", &rows(row), Path::new(".")).unwrap_or_else(|faults| panic!("{}", text(&faults)));
+    let told = text(policy.warnings());
+    assert!(told.contains("r.yaml:4:") && told.contains("clicks are sent to another host"), "{told}");
+    let own = "{ id: away, band: invalid, do: { redirect: { to: /x } } }";
+    let policy = Policy::parse("r.yaml", &rows(own), Path::new(".")).unwrap();
+    assert!(!text(policy.warnings()).contains("another host"), "{}", text(policy.warnings()));
 }
 
 #[test]

@@ -104,7 +104,7 @@ async fn reports(book: Arc<Book>, graph: SocketAddr, name: String, mut sizes: St
 async fn tells(book: Arc<Book>, visitor: Visitor, page: Page, robot: bool) {
     let id = &page.tag.as_ref().unwrap().page;
     for n in 1.. {
-        let event = whole::tag_event(id, "Lead", n, page.seen);
+        let event = whole::tag_event(id, "ViewContent", n, page.seen);
         let ids = vec![event["id"].as_str().unwrap().to_owned()];
         if robot {
             book.suppressed.lock().unwrap().extend(ids.clone());
@@ -136,7 +136,7 @@ async fn round(book: &Arc<Book>, process: &mut Process, number: usize, seed: &mu
     for (robot, headers) in [(false, Visitor::chrome(None)), (true, Visitor::headless())] {
         let mut visitor =
             Visitor::new(&base, headers).with("x-forwarded-for", &format!("73.162.{robot}.{number}", robot = u8::from(robot)));
-        let page = visitor.get("/mug?fbclid=IwAR0crash").await.unwrap();
+        let page = visitor.get(&format!("/mug?fbclid=IwAR0crashcrashcrash{number:06}")).await.unwrap();
         load.push(tokio::spawn(tells(Arc::clone(book), visitor, page, robot)));
     }
     book.answers.store(0, Ordering::SeqCst);

@@ -21,7 +21,10 @@ use crate::event::parse;
 use crate::event::user;
 use crate::fact::Agent;
 use crate::fact::Network;
+use crate::fact::NetworkKind;
+use crate::verdict::Band;
 use crate::visits::Visit;
+use crate::visits::counters::prefix;
 
 /// Reads, joins and completes one event; `path` is its place in the request, `request` what the request says for all.
 pub(super) fn case(
@@ -78,28 +81,70 @@ fn page_of(id: &EventId) -> Option<Uuid> {
     (text.len() == 32).then(|| Uuid::try_parse(text).ok()).flatten()
 }
 
+/// The visit of an event. What others can guess, an order's number or a customer's, counts by itself only where the browser that
+/// named it agrees with the one that the back end served; with no more than everybody's agent in common it comes last.
 fn join(room: &Collector, event: &Event) -> Option<(Arc<Visit>, &'static str)> {
     let text = |key: &str| text(event, key);
     let visits = &room.visits;
     let by = |found: Option<Arc<Visit>>, how| found.map(|visit| (visit, how));
+    let order = event.order().and_then(|order| visits.find_order(&order));
+    let customers = || externals(event).filter_map(|hash| visits.find_external(hash));
+    let are = |visit: &Arc<Visit>, claim| claim_of(visit, event) == claim;
+    let client = || {
+        let address: IpAddr = text("client_ip_address")?.parse().ok()?;
+        let found = visits.find_client(address, text("client_user_agent")?)?;
+        // Behind a carrier's address a robot with everybody's agent is not the customer who has both, too.
+        Some(found).filter(|visit| !is_bad(visit) || !is_shared(visit.network.kind))
+    };
+    let alone = || client().filter(|visit| !is_shared(visit.network.kind));
     by(event.id.as_ref().and_then(page_of).and_then(|page| visits.find_page(page)), "event_id")
-        .or_else(|| {
-            // Whoever guesses an order's number can name it first: a visit with another browser's id is not the buyer's.
-            let found = event.order().and_then(|order| visits.find_order(&order));
-            by(found.filter(|visit| !are_strangers(text("fbp"), visit.fbp.as_deref())), "order")
-        })
+        .or_else(|| by(order.clone().filter(|visit| are(visit, Claim::Own)), "order"))
         .or_else(|| by(text("fbp").and_then(|fbp| visits.find_fbp(fbp)), "fbp"))
         .or_else(|| by(text("fbc").and_then(|fbc| visits.find_fbc(fbc)), "fbc"))
-        .or_else(|| by(externals(event).find_map(|hash| visits.find_external(hash)), "external_id"))
-        .or_else(|| {
-            let address: IpAddr = text("client_ip_address")?.parse().ok()?;
-            by(visits.find_client(address, text("client_user_agent")?), "client")
-        })
+        .or_else(|| by(customers().find(|visit| are(visit, Claim::Own)), "external_id"))
+        .or_else(|| by(alone(), "client"))
+        .or_else(|| by(order.clone().filter(|visit| are(visit, Claim::Likely)), "order"))
+        .or_else(|| by(customers().find(|visit| are(visit, Claim::Likely)), "external_id"))
+        .or_else(|| by(client(), "client"))
 }
 
-/// Whether both sides name a browser and not the same one.
-fn are_strangers(said: Option<&str>, known: Option<&str>) -> bool {
-    matches!((said, known), (Some(said), Some(known)) if cookie::bare(said) != cookie::bare(known))
+/// What a browser that named an order or a customer has to do with the one that the back end served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    /// It is the same, or the back end does not say.
+    Own,
+    /// It has the same agent, in another network: a buyer on the move, or a stranger with the same telephone.
+    Likely,
+    /// It is another.
+    Strangers,
+}
+
+/// Orders that a visit may have named before it is held for one that names all of them.
+const FEW_ORDERS: usize = 4;
+
+/// Both can be guessed, so a browser that is known to be another's is a stranger, and so is one that agrees in neither address
+/// nor agent. A robot's visit must agree in the network, and so must one that names many orders, or they could take credit and
+/// good name from orders that they never made by naming all of them.
+fn claim_of(visit: &Visit, event: &Event) -> Claim {
+    if let (Some(said), Some(known)) = (text(event, "fbp"), visit.fbp.as_deref()) {
+        return if cookie::bare(said) == cookie::bare(known) { Claim::Own } else { Claim::Strangers };
+    }
+    let said: Option<IpAddr> = text(event, "client_ip_address").and_then(|address| address.parse().ok());
+    let (Some(said), Some(known)) = (said, visit.address) else { return Claim::Own };
+    if prefix(said) == prefix(known) {
+        return Claim::Own;
+    }
+    let same_agent = text(event, "client_user_agent").is_none_or(|agent| *agent == *visit.user_agent);
+    if same_agent && !is_bad(visit) && visit.orders.len() <= FEW_ORDERS { Claim::Likely } else { Claim::Strangers }
+}
+
+/// Whether thousands of people are known to come from one address.
+fn is_shared(kind: NetworkKind) -> bool {
+    matches!(kind, NetworkKind::MobileCarrier | NetworkKind::PrivateRelay | NetworkKind::Corporate)
+}
+
+fn is_bad(visit: &Visit) -> bool {
+    visit.verdict.band > Band::Suspect
 }
 
 fn text<'a>(event: &'a Event, key: &str) -> Option<&'a str> {

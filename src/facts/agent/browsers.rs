@@ -4,14 +4,17 @@
 use std::sync::Arc;
 
 use crate::fact::Agent;
+use crate::fact::AgentForm;
 use crate::fact::AgentKind;
 use crate::fact::Engine;
 use crate::fact::InApp;
 use crate::fact::Os;
+use crate::facts::agent::marks::Mark;
+use crate::facts::agent::marks::Seen;
 use crate::facts::agent::words::version_after;
 
 /// Marks of apps, the most particular first (Instagram and Messenger carry Facebook's marks too).
-const APPS: [(&str, InApp); 31] = [
+pub(super) const APPS: [(&str, InApp); 31] = [
     ("Instagram", InApp::Instagram),
     ("FBAN/Messenger", InApp::Messenger),
     ("MessengerForiOS", InApp::Messenger),
@@ -46,7 +49,7 @@ const APPS: [(&str, InApp); 31] = [
 ];
 
 /// Families by their mark, the most particular first: nearly all of them also call themselves Chrome or Safari.
-const FAMILIES: [(&str, &str); 43] = [
+pub(super) const FAMILIES: [(&str, &str); 43] = [
     ("EdgA", "edge"),
     ("EdgiOS", "edge"),
     ("Edg", "edge"),
@@ -92,79 +95,89 @@ const FAMILIES: [(&str, &str); 43] = [
     ("PlayStation", "playstation"),
 ];
 
-/// Reads an agent as a browser; of kind `unknown` where nothing of a browser is in it.
-pub(super) fn read(text: &str) -> Agent {
-    let (os, mobile) = platform(text);
-    let in_app = APPS.iter().find(|(mark, _)| text.contains(mark)).map(|(_, app)| *app).filter(|_| os.is_some());
-    let web = text.starts_with("Mozilla/") || text.starts_with("Opera/");
-    let (family, major) = family(text, os);
-    let kind = match (in_app, web || !family.is_empty()) {
-        (Some(_), true) => AgentKind::InApp,
-        (None, true) if !family.is_empty() || os.is_some() => AgentKind::Browser,
-        _ => AgentKind::Unknown,
-    };
-    let in_app = in_app.filter(|_| kind == AgentKind::InApp);
-    Agent { kind, family: Arc::from(family), engine: engine(text, os), major, os, mobile, in_app, robot: None, claims: None }
+/// The names of families, each shared by all agents of it.
+#[derive(Debug)]
+pub(super) struct Names {
+    of_marks: Vec<Arc<str>>,
+    ie: Arc<str>,
+    safari: Arc<str>,
+    android: Arc<str>,
+    none: Arc<str>,
 }
 
-fn family(text: &str, os: Option<Os>) -> (&'static str, Option<u32>) {
-    if let Some((mark, family)) = FAMILIES.iter().find(|(mark, _)| text.contains(mark) && version_after(text, mark).is_some()) {
-        return (family, version_after(text, mark));
+impl Names {
+    pub(super) fn new() -> Self {
+        Self {
+            of_marks: FAMILIES.iter().map(|(_, family)| Arc::from(*family)).collect(),
+            ie: Arc::from("ie"),
+            safari: Arc::from("safari"),
+            android: Arc::from("android_browser"),
+            none: Arc::from(""),
+        }
     }
-    if text.contains("Trident/") {
-        return ("ie", version_after(text, "rv"));
+
+    /// Reads an agent as a browser; of kind `unknown` where nothing of a browser is in it.
+    pub(super) fn read(&self, seen: &Seen<'_>) -> Agent {
+        let (os, mobile) = platform(seen);
+        let in_app = seen.app().and_then(|at| APPS.get(at)).map(|(_, app)| *app).filter(|_| os.is_some());
+        let web = seen.text().starts_with("Mozilla/") || seen.text().starts_with("Opera/");
+        let (family, major) = self.family(seen, os);
+        let kind = match (in_app, web || !family.is_empty()) {
+            (Some(_), true) => AgentKind::InApp,
+            (None, true) if !family.is_empty() || os.is_some() => AgentKind::Browser,
+            _ => AgentKind::Unknown,
+        };
+        let in_app = in_app.filter(|_| kind == AgentKind::InApp);
+        let (robot, claims, form) = (None, None, AgentForm::default());
+        Agent { kind, family: Arc::clone(family), engine: engine(seen, os), major, os, mobile, in_app, robot, claims, form }
     }
-    if text.contains("Safari/") || (os == Some(Os::Ios) && text.contains("AppleWebKit")) {
-        let family = if os == Some(Os::Android) { "android_browser" } else { "safari" };
-        return (family, version_after(text, "Version"));
+
+    fn family(&self, seen: &Seen<'_>, os: Option<Os>) -> (&Arc<str>, Option<u32>) {
+        if let Some((at, major)) = seen.versioned_family() {
+            return (self.of_marks.get(at).unwrap_or(&self.none), Some(major));
+        }
+        if seen.has(Mark::Trident) {
+            return (&self.ie, version_after(seen.text(), "rv"));
+        }
+        if seen.has(Mark::Safari) || (os == Some(Os::Ios) && seen.has(Mark::Webkit)) {
+            let family = if os == Some(Os::Android) { &self.android } else { &self.safari };
+            return (family, seen.number_after(Mark::Version));
+        }
+        (&self.none, None)
     }
-    ("", None)
 }
 
-fn engine(text: &str, os: Option<Os>) -> Option<Engine> {
-    if text.contains("Trident/") || text.contains("MSIE ") {
+fn engine(seen: &Seen<'_>, os: Option<Os>) -> Option<Engine> {
+    if seen.has(Mark::Trident) || seen.has(Mark::Msie) {
         Some(Engine::Trident)
     } else if os == Some(Os::Ios) {
         Some(Engine::Webkit)
-    } else if text.contains("Chrome/") || text.contains("Chromium/") {
+    } else if seen.has(Mark::Chrome) || seen.has(Mark::Chromium) {
         Some(Engine::Chromium)
-    } else if text.contains("AppleWebKit") {
+    } else if seen.has(Mark::Webkit) {
         Some(Engine::Webkit)
     } else {
-        text.contains("Gecko/").then_some(Engine::Gecko)
+        seen.has(Mark::Gecko).then_some(Engine::Gecko)
     }
 }
 
-fn platform(text: &str) -> (Option<Os>, bool) {
-    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let os = if has(&[
-        "Web0S",
-        "WebOS",
-        "Tizen",
-        "SMART-TV",
-        "SmartTV",
-        "PlayStation",
-        "Nintendo",
-        "Xbox",
-        "HbbTV",
-        "Roku",
-        "AppleTV",
-    ]) {
+fn platform(seen: &Seen<'_>) -> (Option<Os>, bool) {
+    let os = if seen.has(Mark::Appliance) {
         Some(Os::Other)
-    } else if has(&["Windows", "Win64", "Win98"]) {
+    } else if seen.has(Mark::Windows) {
         Some(Os::Windows)
-    } else if has(&["iPhone", "iPad", "iPod"]) {
+    } else if seen.has(Mark::Ios) {
         Some(Os::Ios)
-    } else if has(&["Android"]) {
+    } else if seen.has(Mark::NamedAndroid) {
         Some(Os::Android)
-    } else if has(&["CrOS"]) {
+    } else if seen.has(Mark::ChromeOs) {
         Some(Os::Chromeos)
-    } else if has(&["Mac OS X", "Macintosh", "Mac_PowerPC"]) {
+    } else if seen.has(Mark::Macos) {
         Some(Os::Macos)
-    } else if has(&["Linux", "X11", "BSD"]) {
+    } else if seen.has(Mark::Unix) {
         Some(Os::Linux)
     } else {
-        has(&["BlackBerry", "BB10", "Symbian", "MIDP", "KAIOS", "Series60", "webOS"]).then_some(Os::Other)
+        seen.has(Mark::OldSystem).then_some(Os::Other)
     };
-    (os, has(&["Mobile", "iPhone", "iPad", "iPod", "Android", "Phone", "Opera Mini", "MIDP", "Tablet"]) && !has(&["Android TV"]))
+    (os, seen.has(Mark::MobileDevice) && !seen.has(Mark::AndroidTv))
 }

@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
 use regex::RegexSet;
+use regex_syntax::hir::literal::Extractor;
 use serde::Deserialize;
 
 use crate::fact::AgentKind;
+use crate::facts::agent::filter::Filter;
+use crate::facts::identities::CLAIMS;
 use crate::fault::Fault;
 
 /// Patterns of the lists that are people: the build of OPPO, realme and `OnePlus` phones, and Facebook's browser on Android
@@ -16,62 +19,19 @@ use crate::fault::Fault;
 const PEOPLE: [&str; 6] =
     ["AP3A\\.240617\\.008", "MetaIAB Facebook", "^Silk\\/", "Pinterest(bot)?\\/", "Pinterest\\/", "Butterfly"];
 
-/// Robots that can be verified, or that matter for ads: name as sent, family, identity. `TelegramBot` also says `TwitterBot`.
-const CLAIMS: [(&str, &str); 49] = [
-    ("facebookexternalhit", "meta"),
-    ("facebookcatalog", "meta"),
-    ("facebookbot", "meta"),
-    ("meta-external", "meta"),
-    ("meta-webindexer", "meta"),
-    ("meta-externalads", "meta"),
-    ("Googlebot", "google"),
-    ("AdsBot-Google", "google"),
-    ("Mediapartners-Google", "google"),
-    ("Google-InspectionTool", "google"),
-    ("GoogleOther", "google"),
-    ("Storebot-Google", "google"),
-    ("Google-Read-Aloud", "google"),
-    ("APIs-Google", "google"),
-    ("FeedFetcher-Google", "google"),
-    ("Google-Site-Verification", "google"),
-    ("GoogleProducer", "google"),
-    ("bingbot", "bing"),
-    ("BingPreview", "bing"),
-    ("adidxbot", "bing"),
-    ("msnbot", "bing"),
-    ("Applebot", "apple"),
-    ("DuckDuckBot", "duckduckgo"),
-    ("DuckAssistBot", "duckduckgo"),
-    ("YandexBot", "yandex"),
-    ("YandexMobileBot", "yandex"),
-    ("YandexImages", "yandex"),
-    ("GPTBot", "openai"),
-    ("ChatGPT-User", "openai"),
-    ("OAI-SearchBot", "openai"),
-    ("ClaudeBot", "anthropic"),
-    ("Claude-User", "anthropic"),
-    ("anthropic-ai", "anthropic"),
-    ("PerplexityBot", "perplexity"),
-    ("Perplexity-User", "perplexity"),
-    ("TelegramBot", "telegram"),
-    ("Twitterbot", "x"),
-    ("Pinterestbot", "pinterest"),
-    ("LinkedInBot", "linkedin"),
-    ("AhrefsBot", "ahrefs"),
-    ("AhrefsSiteAudit", "ahrefs"),
-    ("SemrushBot", "semrush"),
-    ("UptimeRobot", "uptimerobot"),
-    ("Pingdom", "pingdom"),
-    ("StatusCake", "statuscake"),
-    ("Better Stack", "betterstack"),
-    ("Kagibot", "kagi"),
-    ("CensysInspect", "censys"),
-    ("Shodan", "shodan"),
-];
-
 /// Headless browsers and their drivers.
-const HEADLESS: [&str; 9] =
-    ["HeadlessChrome", "PhantomJS", "Lightpanda", "SlimerJS", "Puppeteer", "Playwright", "Selenium", "Electron/", "HtmlUnit"];
+const HEADLESS: [&str; 10] = [
+    "HeadlessChrome",
+    "PhantomJS",
+    "Lightpanda",
+    "SlimerJS",
+    "Puppeteer",
+    "Playwright",
+    "Selenium",
+    "Electron/",
+    "HtmlUnit",
+    "wkhtmlto",
+];
 
 /// HTTP libraries and command-line clients.
 const LIBRARIES: [&str; 36] = [
@@ -113,13 +73,14 @@ const LIBRARIES: [&str; 36] = [
     "Dalvik/",
 ];
 
-/// Names that mean a library only where an agent begins with them: old phones list `Java/` among their features.
-const FIRST: [&str; 6] = ["Java/", "Dalvik/", "Python/", "Ruby", "Dart/", "hyper/"];
+/// Names that mean a robot only where an agent begins with them: old phones list `Java/` among their features, apps say whose
+/// window they are.
+const FIRST: [&str; 7] = ["Java/", "Dalvik/", "Python/", "Ruby", "Dart/", "hyper/", "WhatsApp/"];
 
 /// A robot found in an agent.
 pub(crate) struct Found<'a> {
     pub(crate) kind: AgentKind,
-    pub(crate) family: &'a str,
+    pub(crate) family: &'a Arc<str>,
     pub(crate) claims: Option<&'static str>,
     pub(crate) pattern: Arc<str>,
 }
@@ -127,7 +88,7 @@ pub(crate) struct Found<'a> {
 #[derive(Debug)]
 struct Robot {
     pattern: Arc<str>,
-    family: String,
+    family: Arc<str>,
     kind: AgentKind,
     claims: Option<&'static str>,
     from_start: bool,
@@ -136,6 +97,8 @@ struct Robot {
 /// All robots known by name, compiled.
 #[derive(Debug)]
 pub(crate) struct Robots {
+    /// Tells most people's agents at one look; none where a pattern is too short for that.
+    filter: Option<Filter>,
     named: AhoCorasick,
     behind_names: Vec<Robot>,
     literals: AhoCorasick,
@@ -166,7 +129,7 @@ struct Patterns {
 }
 
 /// A file's name for messages, and its content.
-type File = (String, Vec<u8>);
+pub(crate) type File = (String, Vec<u8>);
 
 impl Robots {
     /// Compiles the two pattern lists and the names built in.
@@ -182,7 +145,7 @@ impl Robots {
         for entry in listed.into_iter().chain(known).filter(|entry| !PEOPLE.contains(&entry.pattern.as_str())) {
             let body = entry.pattern.strip_prefix('^');
             let literal = literal(body.unwrap_or(&entry.pattern));
-            let family = super::words::family(literal.as_deref().unwrap_or(&entry.pattern));
+            let family = super::words::family(literal.as_deref().unwrap_or(&entry.pattern)).into();
             let kind = kind(&entry.tags);
             let robot = Robot { pattern: Arc::from(&*entry.pattern), family, kind, claims: None, from_start: body.is_some() };
             if let Some(literal) = literal {
@@ -194,9 +157,11 @@ impl Robots {
             }
         }
         let (names, behind_names): (Vec<&str>, Vec<Robot>) = built_in().unzip();
+        let filter = filter(&names, &literals, &regexes);
         let refused =
             |error: &dyn std::fmt::Display| vec![Fault::of_file(&crawlers.0, format!("patterns do not compile: {error}"))];
         Ok(Self {
+            filter,
             named: AhoCorasick::builder().ascii_case_insensitive(true).build(names).map_err(|error| refused(&error))?,
             behind_names,
             literals: AhoCorasick::new(literals).map_err(|error| refused(&error))?,
@@ -208,6 +173,14 @@ impl Robots {
 
     /// The robot an agent names, if it names one.
     pub(crate) fn find(&self, text: &str) -> Option<Found<'_>> {
+        if self.filter.as_ref().is_some_and(|filter| !filter.may_be_in(text)) {
+            return None;
+        }
+        self.search(text)
+    }
+
+    /// The same, whatever the filter says.
+    fn search(&self, text: &str) -> Option<Found<'_>> {
         let named = self
             .named
             .find_overlapping_iter(text)
@@ -227,6 +200,18 @@ impl Robots {
         let robot = robot.or_else(|| self.regexes.matches(text).iter().next().and_then(|at| self.behind_regexes.get(at)))?;
         Some(Found { kind: robot.kind, family: &robot.family, claims: robot.claims, pattern: Arc::clone(&robot.pattern) })
     }
+}
+
+/// A filter of all that robots are known by. A match of a regex begins with one of the texts drawn from it.
+fn filter(names: &[&str], literals: &[String], regexes: &[String]) -> Option<Filter> {
+    let mut begins = Vec::new();
+    for regex in regexes {
+        let read = regex_syntax::parse(regex).ok()?;
+        let drawn = Extractor::new().extract(&read);
+        begins.extend(drawn.literals()?.iter().map(|literal| literal.as_bytes().to_vec()));
+    }
+    let words = names.iter().map(|name| name.as_bytes()).chain(literals.iter().map(String::as_bytes));
+    Filter::of(words.chain(begins.iter().map(Vec::as_slice)))
 }
 
 /// Whether a word begins at a place.
@@ -258,7 +243,7 @@ fn built_in() -> impl Iterator<Item = (&'static str, Robot)> {
     claims.chain(headless).chain(libraries).map(|(name, kind, claims)| {
         let family = if name == "HeadlessChrome" { "headless_chrome".to_owned() } else { super::words::family(name) };
         let from_start = FIRST.contains(&name);
-        (name, Robot { pattern: Arc::from(name), family, kind, claims, from_start })
+        (name, Robot { pattern: Arc::from(name), family: family.into(), kind, claims, from_start })
     })
 }
 
@@ -297,4 +282,72 @@ fn json<'a, T: Deserialize<'a>>(file: &'a File) -> Result<T, Vec<Fault>> {
         let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         vec![Fault::at(&file.0, place(error.line()), place(error.column()), format!("not a list of robot patterns: {error}"))]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lists::shipped;
+
+    fn load(path: &str) -> File {
+        (path.to_owned(), shipped(path).unwrap().bytes().unwrap())
+    }
+
+    /// All text between quotation marks: patterns, and agents that they are made for.
+    fn texts(file: &File) -> Vec<String> {
+        fn all(value: &serde_json::Value, into: &mut Vec<String>) {
+            match value {
+                serde_json::Value::String(text) => into.push(text.clone()),
+                serde_json::Value::Array(values) => values.iter().for_each(|value| all(value, into)),
+                serde_json::Value::Object(fields) => fields.values().for_each(|value| all(value, into)),
+                _ => {}
+            }
+        }
+        let mut texts = Vec::new();
+        all(&serde_json::from_slice(&file.1).unwrap(), &mut texts);
+        texts
+    }
+
+    #[test]
+    fn no_robot_slips_through_the_filter() {
+        let (crawlers, known) = (load("bot-ua/crawler-user-agents.json"), load("bot-ua/well-known-bots.json"));
+        let robots = Robots::load(&crawlers, &known).unwrap();
+        assert!(robots.filter.is_some());
+        let names = built_in().map(|(name, _)| name.to_owned());
+        let mut found = 0;
+        for text in texts(&crawlers).into_iter().chain(texts(&known)).chain(names) {
+            for text in [text.to_ascii_uppercase(), format!("x {text}"), text] {
+                let pattern = robots.search(&text).map(|robot| robot.pattern);
+                found += usize::from(pattern.is_some());
+                assert_eq!(robots.find(&text).map(|robot| robot.pattern), pattern, "{text}");
+            }
+        }
+        assert!(found > 5_000, "{found}");
+    }
+
+    #[test]
+    fn the_filter_tells_most_people_at_one_look() {
+        let robots = Robots::load(&load("bot-ua/crawler-user-agents.json"), &load("bot-ua/well-known-bots.json")).unwrap();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/data/agents/train/browsers.jsonl");
+        let people = std::fs::read_to_string(path).unwrap();
+        let agents = people.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let filter = robots.filter.as_ref().unwrap();
+        let (passed, all) = agents.fold((0, 0), |(passed, all), person| {
+            (passed + usize::from(filter.may_be_in(person["ua"].as_str().unwrap())), all + 1)
+        });
+        assert!(all > 5_000 && passed < all / 4, "{passed} of {all} are looked for among all robots");
+    }
+
+    #[test]
+    fn a_pattern_that_may_begin_with_anything_leaves_nothing_to_the_filter() {
+        let none = ("b".to_owned(), b"[]".to_vec());
+        for pattern in ["[a-z]+-fetch", ".*bot", "x?y?"] {
+            let listed = ("a".to_owned(), format!("[{{\"pattern\": \"{pattern}\"}}]").into_bytes());
+            let robots = Robots::load(&listed, &none).unwrap();
+            for text in ["q-fetch", "abot", "nothing of that kind"] {
+                let pattern = robots.search(text).map(|robot| robot.pattern);
+                assert_eq!(robots.find(text).map(|robot| robot.pattern), pattern, "{pattern:?} {text}");
+            }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //! Must not know any particular robot.
 
 /// Endings of words that robots call themselves by.
-const ENDINGS: [&str; 13] = [
+pub(super) const ENDINGS: [&str; 13] = [
     "bot",
     "bots",
     "crawler",
@@ -85,6 +85,21 @@ pub(super) fn is_old_phone(text: &str) -> bool {
     FEATURES.iter().any(|word| text.contains(word)) || MAKERS.iter().any(begins)
 }
 
+/// The browser without script, or without pictures, that an agent names first. They are people's, though nearly nobody's.
+pub(super) fn text_browser(text: &str) -> Option<&'static str> {
+    const NAMES: [(&str, &str); 8] = [
+        ("Lynx/", "lynx"),
+        ("w3m/", "w3m"),
+        ("Links (", "links"),
+        ("ELinks/", "elinks"),
+        ("Dillo/", "dillo"),
+        ("edbrowse/", "edbrowse"),
+        ("NetSurf/", "netsurf"),
+        ("URL/Emacs", "eww"),
+    ];
+    NAMES.iter().find(|(mark, _)| text.starts_with(mark)).map(|(_, family)| *family)
+}
+
 /// Whether an agent is a product and no browser: all browsers begin with `Mozilla/` or `Opera/`.
 pub(super) fn is_bare_product(text: &str) -> bool {
     !text.starts_with("Mozilla/") && !text.starts_with("Opera/") && !text.contains("Mobile")
@@ -103,8 +118,12 @@ pub(super) fn version_after(text: &str, name: &str) -> Option<u32> {
         return None;
     }
     let at = text.as_bytes().windows(name.len()).position(|part| part.eq_ignore_ascii_case(name.as_bytes()))?;
-    let rest = text.get(at + name.len()..)?;
-    let rest = rest.strip_prefix(['/', ' ', '-', ':']).unwrap_or(rest);
-    let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next()?;
-    digits.parse().ok()
+    number(text.get(at + name.len()..)?)
+}
+
+/// The number that a text begins with, behind one mark or none.
+pub(super) fn number(text: &str) -> Option<u32> {
+    let text = text.strip_prefix(['/', ' ', '-', ':']).unwrap_or(text);
+    let length = text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
+    text.get(..length)?.parse().ok()
 }

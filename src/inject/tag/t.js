@@ -14,6 +14,9 @@
   var gated = [], setup = [];                         // what the raw Pixel has not been given yet
   var passing = false, path = location.pathname, LIMIT = 200;
 
+  // The link that nobody sees is for those who run no script: the page is the shop's own again.
+  d.querySelectorAll('script[type="text/plain"]').forEach(function (e) { if (e.text.indexOf(j.u + '/' + page) > 0) e.remove(); });
+
   function keep(list, item) { if (list.length < LIMIT) list.push(item); }
   function quietly(f) { return function () { try { return f.apply(this, arguments); } catch (e) { /* the page goes on */ } }; }
   function raw(target, args) {
@@ -219,12 +222,16 @@
     });
   }
 
-  /* Proof that script ran here, and whether a driver holds the browser; nothing that tells one browser from another. */
-  function prove(interaction) {
-    var driven = navigator.webdriver === true || Object.getOwnPropertyNames(w).concat(Object.getOwnPropertyNames(d)).some(function (name) {
-      return /^(\$?cdc_|__playwright|__pw|__selenium|__webdriver_|__driver_|domAutomation)/.test(name);
-    });
-    add({ k: 'proof', facts: { webdriver: driven, interaction: interaction } });
+  /* Proof that script ran here, and what it saw; nothing in it is kept to tell one browser from another. */
+  function prove(facts) {
+    add({ k: 'proof', facts: Object.assign({ webdriver: navigator.webdriver === true, interaction: touched }, facts) });
+  }
+
+  /* What drivers leave behind: globals, and attributes of the root. */
+  function driven() {
+    var mark = /^(\$?cdc_|\$chrome_async|__playwright|__pw|__puppeteer|__selenium|_selenium|__webdriver|__driver_|__fxdriver|_phantom|callPhantom|__nightmare|domAutomation|_Selenium_)/;
+    return Object.getOwnPropertyNames(w).concat(Object.getOwnPropertyNames(d)).some(function (name) { return mark.test(name); }) ||
+      ['webdriver', 'selenium', 'driver'].some(function (name) { return d.documentElement.hasAttribute(name); });
   }
 
   /* Whether a service worker answered, which may have kept the page. Firefox does not say so by `workerStart`. */
@@ -232,11 +239,25 @@
     try { return entry.workerStart || !entry.nextHopProtocol && navigator.serviceWorker.controller; } catch (e) { return false; }
   }
 
-  var signs = ['pointerdown', 'pointermove', 'touchstart', 'keydown', 'wheel'];
-  var touched = quietly(function (event) {
-    if (!event.isTrusted) return;
-    signs.forEach(function (sign) { removeEventListener(sign, touched, true); });
-    prove(true);
+  var signs = ['pointerdown', 'pointermove', 'touchstart', 'keydown', 'wheel'], touched = false, faked = false, moves = 0;
+  var felt = quietly(function (event) {
+    var type = event.type, mouse = event.pointerType === 'mouse';
+    if (!event.isTrusted) {
+      if (!touched && !faked && /down|start/.test(type)) { faked = true; prove({ untrusted: true }); }
+      return;
+    }
+    if (type === 'pointermove' && mouse) moves++;
+    if (!touched) {
+      touched = true;
+      var kind = { keydown: 'key', wheel: 'wheel', touchstart: 'touch' }[type] || (event.pointerType === 'touch' ? 'touch' : 'pointer');
+      prove({ kind: kind, first: Math.round(performance.now()) });
+    }
+    // How the pointer came to a click. One that rested where the page opened may still move to the next.
+    if (type === 'pointerdown' && mouse && event.button === 0) {
+      prove({ moves: moves });
+      if (moves > 2) signs.forEach(function (sign) { removeEventListener(sign, felt, true); });
+      moves = 0;
+    }
   });
 
   function moved() { if (location.pathname !== path) { path = location.pathname; renew(); } }
@@ -250,16 +271,18 @@
   });
 
   addEventListener('popstate', quietly(moved), true);
-  addEventListener('pagehide', quietly(function () { if (renewing > 0) fresh(null); leave(); }), true);
+  addEventListener('pagehide', quietly(function () { if (renewing > 0) fresh(null); if (s.r) s.r(); leave(); }), true);
   d.addEventListener('visibilitychange', quietly(function () { if (d.visibilityState === 'hidden') leave(); }), true);
   addEventListener('pageshow', quietly(function (event) { if (event.persisted) renew(); }), true);
-  signs.forEach(function (sign) { addEventListener(sign, touched, { capture: true, passive: true }); });
+  signs.forEach(function (sign) { addEventListener(sign, felt, { capture: true, passive: true }); });
 
   w.clicksieve = {
     track: quietly(function (name, params, options) { call(0, [name, params, options]); }),
     consent: quietly(function (state) { if (state === 'granted' || state === 'denied') decide(state); })
   };
   s.f = quietly(call);
+  s.p = quietly(prove);
+  s.c = function () { return consent; };
 
   quietly(function () {
     var entry = performance.getEntriesByType('navigation')[0];
@@ -270,6 +293,6 @@
     var early = w.fbq && !w.fbq.callMethod && w.fbq.queue;
     if (early && early.length) early.splice(0).forEach(function (args) { s.f(w.fbq, [].slice.call(args)); });
     s.q.splice(0).forEach(function (each) { s.f(each[0], [].slice.call(each[1])); });
-    setTimeout(quietly(function () { prove(false); }), 0);
+    setTimeout(quietly(function () { prove({ driver: driven() }); }), 0);
   })();
 })();

@@ -39,7 +39,7 @@ use crate::front::scenery;
 use crate::stand::SNIPPET;
 
 /// How long the events of one page may take to the other end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// What ordinary pages of the table call.
 const CALLS: &str = "fbq('init','100200300400500');fbq('track','PageView');fbq('track','Lead');";
 const BOTH: &[(&str, Half)] = &[("PageView", Half::Both), ("Lead", Half::Both)];

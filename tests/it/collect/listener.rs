@@ -18,6 +18,8 @@ use crate::harness::visitor::Answer;
 use crate::harness::visitor::Visitor;
 
 const SHORT: Duration = Duration::from_millis(100);
+/// The same where the visitor must have said something before it ends.
+const ENOUGH: Duration = Duration::from_secs(2);
 
 /// A listener; it stops when dropped.
 struct Listener {
@@ -91,7 +93,7 @@ fn a_connection_too_many_may_come_again() {
 
 #[test]
 fn a_head_that_does_not_end_may_be_sent_again() {
-    let listener = listen(|settings| settings.head = SHORT);
+    let listener = listen(|settings| settings.head = ENOUGH);
     let mut visitor = Visitor::connect(listener.running.address());
     visitor.say("POST /v26.0/123/events HTTP/1.1\r\nhost:");
     assert_eq!(read(&visitor.answer(false)), (408, 2, true));

@@ -41,6 +41,7 @@ struct Room {
     collector: Collector,
     spool: spool::Spool,
     keys: Arc<Keys>,
+    visits: Arc<visits::Visits>,
 }
 
 fn room(folder: &Path) -> Room {
@@ -56,18 +57,19 @@ fn with(folder: &Path, change: impl FnOnce(&mut Settings)) -> Room {
     let to = Destination { name: Arc::from("meta"), pixel_id: "123".to_owned(), key: "our-key".into() };
     let mut settings = Settings { mode: Mode::Warn, destinations: vec![to], ..Settings::default() };
     change(&mut settings);
+    let visits = Arc::new(visits::Visits::open(&visits::Settings { path: None, ..visits::Settings::default() }).unwrap());
     let collector = Collector::new(
         settings,
         Arc::new(ArcSwap::from_pointee(Policy::shipped())),
         sources,
-        Arc::new(visits::Visits::open(&visits::Settings { path: None, ..visits::Settings::default() }).unwrap()),
+        Arc::clone(&visits),
         spool.clone(),
         ledger::Ledger::open(&ledger::Settings { path: None, ..ledger::Settings::default() }).unwrap(),
         Arc::clone(&keys),
         Metrics::default(),
         Clock::moved(NOW),
     );
-    Room { collector, spool, keys }
+    Room { collector, spool, keys, visits }
 }
 
 async fn read(answer: http::Response<Full<Bytes>>) -> (u16, Value) {
@@ -83,10 +85,14 @@ impl Room {
     }
 
     async fn tag(&self, token: &str, items: Value) -> (u16, Value) {
+        read(self.post(token, items).await).await
+    }
+
+    async fn post(&self, token: &str, items: Value) -> http::Response<Full<Bytes>> {
         let head = Request::post("/_cs/e").header("host", "shop.example").header("content-type", "text/plain");
         let head = head.header("user-agent", AGENT).header("origin", "https://shop.example").body(()).unwrap().into_parts().0;
         let body = json!({ "t": token, "k": items }).to_string();
-        read(self.collector.browser(&head, Some("81.2.69.160".parse().unwrap()), Bytes::from(body)).await).await
+        self.collector.browser(&head, Some("81.2.69.160".parse().unwrap()), Bytes::from(body)).await
     }
 
     fn token(&self, page: Uuid) -> String {
@@ -131,6 +137,26 @@ async fn each_request_of_a_back_end_gets_the_answer_its_sdk_needs() {
         assert_eq!((answered, &body["error"]["code"]), (status, &code), "{method} {uri}: {body}");
     }
     assert_eq!(room.spool.status().await.unwrap().due, 1);
+}
+
+#[tokio::test]
+async fn a_post_that_repeats_itself_renews_once_and_a_visit_that_floods_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let room = with(folder.path(), |settings| settings.events_per_minute = 40);
+    let page = Uuid::from_u128(3);
+    let repeated = json!(std::iter::repeat_n(json!({ "k": "renew" }), 64).collect::<Vec<_>>());
+    let (status, first) = room.tag(&room.token(page), repeated).await;
+    assert!(status == 200 && first["p"].is_string(), "{first}");
+    assert_eq!(room.visits.find(Uuid::from_u128(9)).unwrap().pages, 2);
+    let consents = json!(std::iter::repeat_n(json!({ "k": "consent", "state": "granted" }), 64).collect::<Vec<_>>());
+    let head = room.post(&room.token(page), consents).await;
+    assert!(head.headers().get_all("set-cookie").iter().count() <= 6, "{head:?}");
+
+    let forged = |n: u32| json!({ "k": "event", "name": "Lead", "id": format!("made-up-{n}"), "own": true });
+    for post in 0..3_u32 {
+        room.tag(&room.token(page), json!((0..60).map(|n| forged(post * 60 + n)).collect::<Vec<_>>())).await;
+    }
+    assert_eq!(room.spool.status().await.unwrap().due, 40);
 }
 
 #[tokio::test]

@@ -257,7 +257,8 @@ fn heads_over_tls_are_guarded_as_plain_ones() {
 #[test]
 fn a_head_over_tls_that_stalls_is_told_so() {
     let site = Site::answers("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
-    let shop = Shop::with(site, |server| server.head = Duration::from_millis(100));
+    // So long that the visitor has said its half by then.
+    let shop = Shop::with(site, |server| server.head = Duration::from_secs(2));
     let mut visitor = visitor(&shop.front, &shop.authority.client(&["http/1.1"]));
     visitor.say("GET / HTTP/1.1\r\nhost:");
     assert_eq!(visitor.answer(false).status, 408);

@@ -29,6 +29,8 @@ use http::Response;
 use http_body_util::Full;
 use tokio::sync::watch;
 
+use crate::harness::PATIENCE;
+
 /// A running door; dropping it stops it.
 pub struct Front {
     pub address: SocketAddr,
@@ -38,7 +40,7 @@ pub struct Front {
 }
 
 impl Front {
-    /// A door of one thread with default settings.
+    /// A door of one thread with default settings, but that waits as long as the test for a visitor who is still sending.
     pub fn of(site: SocketAddr) -> Self {
         Self::with(site, |_, _| {})
     }
@@ -54,7 +56,8 @@ impl Front {
         change: impl FnOnce(&mut server::Settings, &mut proxy::Settings),
         door: impl FnOnce(ShopDoor) -> Door,
     ) -> Self {
-        let mut settings = server::Settings { address: "127.0.0.1:0".parse().unwrap(), cores: 1, ..server::Settings::default() };
+        let address = "127.0.0.1:0".parse().unwrap();
+        let mut settings = server::Settings { address, cores: 1, linger: PATIENCE, ..server::Settings::default() };
         let mut proxy = proxy::Settings { upstream: Origin::local(site.port()), ..proxy::Settings::default() };
         change(&mut settings, &mut proxy);
         let metrics = Metrics::default();

@@ -10,5 +10,5 @@ pub mod visitor;
 
 use std::time::Duration;
 
-/// How long anything may take before the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long anything may take before the test fails; far above what it needs, also on a slow and busy machine.
+pub const PATIENCE: Duration = Duration::from_mins(1);

@@ -12,6 +12,10 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
+use socket2::Domain;
+use socket2::Socket;
+use socket2::Type;
+
 use crate::harness::PATIENCE;
 
 /// A fake site on a port of its own.
@@ -53,9 +57,14 @@ impl Site {
         })
     }
 
-    /// A port where nobody listens.
+    /// A port where nobody listens, nor ever will: it is held, since a port that is only free may be the next listener's.
     pub fn nobody() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+        static HELD: Mutex<Vec<Socket>> = Mutex::new(Vec::new());
+        let held = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        held.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let address = held.local_addr().unwrap().as_socket().unwrap();
+        HELD.lock().unwrap().push(held);
+        address
     }
 
     /// How many connections were opened.

@@ -87,7 +87,7 @@ fn body(coding: Coding, splice: bool, steps: Vec<Step>) -> InjectBody<Scripted> 
 }
 
 fn body_of(coding: Coding, splice: bool, site: Scripted) -> InjectBody<Scripted> {
-    let injection = Injection { way: Way::Inline { nonce: None }, coding, beacon: true, charset: Charset::Head };
+    let injection = Injection { way: Way::Inline { nonce: None }, coding, beacon: true, worker: true, charset: Charset::Head };
     let settings = Settings { splice, ..Settings::default() };
     InjectBody::new(site, &injection, Bytes::from_static(SNIPPET.as_bytes()), &settings)
 }

@@ -52,7 +52,7 @@ pub(super) fn cut(page: &[u8], cuts: Cuts) -> Vec<Bytes> {
 }
 
 pub(super) fn inject(page: &[u8], cuts: Cuts, coding: Coding, splice: bool) -> Result<Vec<u8>, String> {
-    let injection = Injection { way: Way::Inline { nonce: None }, coding, beacon: true, charset: Charset::Head };
+    let injection = Injection { way: Way::Inline { nonce: None }, coding, beacon: true, worker: true, charset: Charset::Head };
     let frames = cut(page, cuts).into_iter().map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
     let settings = Settings { splice, ..Settings::default() };
     let body =

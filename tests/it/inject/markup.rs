@@ -75,23 +75,29 @@ proptest! {
         prefix in hostile(),
         page in any::<u128>(),
         pixel in select(vec![PixelAction::Leave, PixelAction::Gate, PixelAction::Withhold]),
+        worker in any::<bool>(),
         consent in select(vec![Consent::NotRequired, Consent::Waiting, Consent::Granted]),
     ) {
         let page = Uuid::from_u128(page);
-        let settings = Settings { prefix: prefix.clone(), ..Settings::default() };
-        let markup = snippet(&settings, &PageData { page, token: &token, pixel, consent }, &way);
+        let settings = Settings { prefix: prefix.clone(), form_trap: worker, ..Settings::default() };
+        let markup = snippet(&settings, &PageData { page, token: &token, pixel, consent, worker }, &way);
         prop_assert!(markup.is_ascii(), "it reads the same in every encoding that extends ASCII");
         let (before, behind) = ("<!doctype html><html><head>", "<title>t</title></head><body><p>x</p></body></html>");
         let mut tree = parse(&[before.as_bytes(), &markup, behind.as_bytes()].concat());
         let scripts = tree.named("script");
         let wanted = match &way {
-            Way::Inline { .. } | Way::Fetched => 2,
+            Way::Inline { .. } | Way::Fetched => 3,
             Way::External => 1,
             Way::Nothing => 0,
         };
         prop_assert_eq!(scripts.len(), wanted);
         prop_assert_eq!(&tree.elements(tree.head())[..wanted], &scripts[..]);
-        for (number, script) in scripts.iter().enumerate() {
+        if let Some(trap) = scripts.get(2) {
+            prop_assert_eq!(tree.attributes(*trap), vec![("type".to_owned(), "text/plain".to_owned())]);
+            let text = tree.text(*trap);
+            prop_assert!(text.ends_with(&format!("/{}\"></a>", page.simple())) && text.starts_with("<a rel="), "{}", text);
+        }
+        for (number, script) in scripts.iter().take(2).enumerate() {
             let attributes = tree.attributes(*script);
             let names: Vec<&str> = attributes.iter().map(|(name, _)| name.as_str()).filter(|name| *name != "nonce").collect();
             let value = |wanted: &str| attributes.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
@@ -122,9 +128,14 @@ proptest! {
             }
             if let Some(data) = value("data-cs") {
                 let data: Value = serde_json::from_str(data).expect("JSON");
-                prop_assert_eq!(data, json!({
+                let mut wanted = json!({
                     "p": page.simple().to_string(), "t": token, "x": pixel.name(), "c": serde_json::to_value(consent).unwrap(), "u": prefix,
-                }));
+                });
+                if worker {
+                    wanted["w"] = json!(1);
+                    wanted["h"] = json!(1);
+                }
+                prop_assert_eq!(data, wanted);
             }
         }
         for script in scripts {
@@ -136,8 +147,13 @@ proptest! {
 
 #[test]
 fn the_short_markup_leaves_a_meta_charset_its_room() {
-    let data =
-        PageData { page: Uuid::nil(), token: &"t".repeat(100), pixel: PixelAction::Withhold, consent: Consent::NotRequired };
+    let data = PageData {
+        page: Uuid::nil(),
+        token: &"t".repeat(100),
+        pixel: PixelAction::Withhold,
+        consent: Consent::NotRequired,
+        worker: true,
+    };
     let len = snippet(&Settings::default(), &data, &Way::External).len();
     assert!(len + 60 < 500, "{len} bytes");
 }

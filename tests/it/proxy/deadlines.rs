@@ -7,6 +7,8 @@ use crate::harness::site::Site;
 use crate::harness::visitor::Visitor;
 
 const SHORT: Duration = Duration::from_millis(100);
+/// The same where the visitor must have said something before it ends.
+const ENOUGH: Duration = Duration::from_secs(2);
 
 #[test]
 fn a_site_that_accepts_and_says_nothing_gets_a_504() {
@@ -46,7 +48,7 @@ fn a_request_body_that_stands_still_gets_a_408() {
 
 #[test]
 fn a_head_that_does_not_end_gets_a_408() {
-    let front = Front::with(Site::nobody(), |server, _| server.head = SHORT);
+    let front = Front::with(Site::nobody(), |server, _| server.head = ENOUGH);
     let mut visitor = Visitor::connect(front.address);
     visitor.say("GET / HTTP/1.1\r\nhost:");
     assert!(visitor.rest().starts_with(b"HTTP/1.1 408 "));

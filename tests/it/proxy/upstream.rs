@@ -93,6 +93,8 @@ fn a_connection_that_the_site_closed_while_unused_is_replaced_unseen() {
         assert_eq!((answer.status, answer.text()), (200, "ok"));
         assert_eq!(site.connections(), number);
         closed.recv_timeout(PATIENCE).unwrap();
+        // Whoever comes now is accepted by a look at all sockets, which finds the closed one, too.
+        assert_eq!(Visitor::connect(front.address).get("/_cs/t.js").status, 200);
     }
 }
 

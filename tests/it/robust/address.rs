@@ -95,7 +95,6 @@ fn behind(keeper: &Keeper, preamble: &[u8]) -> Twin {
 fn balanced(keeper: &Keeper, trusted: &str) -> Front {
     Front::with(keeper.site.address, |server, proxy| {
         server.proxy_protocol = true;
-        server.head = Duration::from_millis(500);
         proxy.trusted_proxies = vec![trusted.parse().unwrap()];
     })
 }
@@ -182,8 +181,11 @@ fn without_a_preamble_or_without_trust_nothing_is_served() {
 #[test]
 fn a_preamble_that_does_not_end_is_not_waited_for() {
     for begun in ["", "PROXY TCP4 203.0.113.9"] {
-        let keeper = Keeper::start();
-        let front = balanced(&keeper, "127.0.0.0/8");
+        let front = Front::with(Site::nobody(), |server, proxy| {
+            server.proxy_protocol = true;
+            server.head = Duration::from_secs(2);
+            proxy.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        });
         let mut visitor = Visitor::connect(front.address);
         visitor.say(begun);
         assert!(visitor.is_closed(), "{begun:?}");

@@ -30,8 +30,13 @@ pub(super) enum Seen {
 
 impl Seen {
     /// Whether this is what was expected. Who is still sending when the door closes may lose its farewell to the socket's reset.
+    /// Which of two windows a body leaves first, its own or the connection's, depends on what was taken from it by then, and so
+    /// what it is told (RFC 9113 section 6.9.1).
     pub(super) fn fits(self, expected: Self) -> bool {
-        self == expected || (self == Self::Closed && matches!(expected, Self::Goaway(_)))
+        let overflow = Reason::FLOW_CONTROL_ERROR;
+        self == expected
+            || (self == Self::Closed && matches!(expected, Self::Goaway(_)))
+            || (self == Self::Reset(overflow) && expected == Self::Goaway(overflow))
     }
 }
 

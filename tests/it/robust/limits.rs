@@ -139,6 +139,8 @@ fn an_event_that_is_too_large_is_refused_before_it_is_read() {
 
 #[test]
 fn who_is_too_slow_is_told_so() {
+    // So long that a visitor has said its half by then.
+    let enough = Duration::from_secs(2);
     let short = Duration::from_millis(100);
     for (name, sent) in [
         ("half a request line", "GET /"),
@@ -146,7 +148,7 @@ fn who_is_too_slow_is_told_so() {
         ("an empty line before nothing", "\r\n"),
         ("half a field", "GET / HTTP/1.1\r\nhost: a\r\nx: 1"),
     ] {
-        let front = Front::with(Site::nobody(), |server, _| server.head = short);
+        let front = Front::with(Site::nobody(), |server, _| server.head = enough);
         let said = ask_at(&front, sent.as_bytes(), ALL);
         assert_eq!((said.statuses, said.closed), (vec![408], true), "{name}");
         wait_for(&front, "clicksieve_proxy_errors_total{kind=\"head_stalled\"} 1");
@@ -176,7 +178,7 @@ fn who_is_too_slow_is_told_so() {
 #[test]
 fn a_second_head_that_is_slow_is_told_so_too() {
     let keeper = Keeper::start();
-    let front = Front::with(keeper.site.address, |server, _| server.head = Duration::from_millis(300));
+    let front = Front::with(keeper.site.address, |server, _| server.head = Duration::from_secs(2));
     let mut visitor = Visitor::connect(front.address);
     assert_eq!(visitor.get("/").status, 200);
     visitor.say("GET /late HTTP/1.1\r\n");

@@ -9,7 +9,7 @@ pub(crate) fn recorded() -> impl Iterator<Item = Value> {
     include_str!("../data/captures/openings.jsonl").lines().map(|line| serde_json::from_str(line).unwrap())
 }
 
-fn bytes(hex: &str) -> Vec<u8> {
+pub(crate) fn bytes(hex: &str) -> Vec<u8> {
     hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 

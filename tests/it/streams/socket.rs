@@ -189,8 +189,8 @@ fn a_silent_tunnel_is_closed_and_frees_its_connection() {
             grant(talk, head);
             talk.rest();
         }),
-        |server| server.idle = Duration::from_millis(200),
-        |proxy| proxy.tunnel_idle = Duration::from_millis(500),
+        |server| server.idle = Duration::from_secs(1),
+        |proxy| proxy.tunnel_idle = Duration::from_secs(2),
     );
     runtime().block_on(async {
         let mut line = line(&shop).await;

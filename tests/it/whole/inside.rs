@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clicksieve::app;
@@ -178,6 +179,21 @@ impl Inside {
         (0..looks).any(|_| holds() || self.runtime.block_on(self.graph.until(|_| holds(), LOOK)))
     }
 
+    /// All records in the state folder, oldest first.
+    pub(crate) fn all_records(&self) -> Vec<Value> {
+        // Blocks until they are written.
+        self.running.records();
+        let files = std::fs::read_dir(self.folder.path().join("state")).unwrap().map(|entry| entry.unwrap().path());
+        let named = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            name.starts_with("records.") && name.ends_with(".jsonl")
+        };
+        let mut files: Vec<PathBuf> = files.filter(named).collect();
+        // `records.<milliseconds>.jsonl` are finished; `records.jsonl`, which sorts after them, is the newest.
+        files.sort();
+        files.iter().flat_map(|path| lines_of(path)).collect()
+    }
+
     /// The records of an event, oldest first.
     pub(crate) fn records(&self, id: &str) -> Vec<Value> {
         let mut found: Vec<Value> = self.running.records();
@@ -185,6 +201,12 @@ impl Inside {
         found.reverse();
         found
     }
+}
+
+/// The lines of a file of records, oldest first.
+fn lines_of(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn started(text: &str, folder: &Path, clock: &Clock) -> Running {

@@ -78,7 +78,9 @@ fn arrives_complete(inside: &Inside, id: &str, buyer: &Buyer, joined_by: &str) -
 
 /// The record of a decision. An attempt may be recorded before it, as it is written once the event is safe.
 fn decided(inside: &Inside, id: &str) -> Value {
-    inside.records(id).into_iter().find(|record| record["decision"].is_string()).expect("a decision")
+    let of = || inside.records(id).into_iter().find(|record| record["source"].is_string());
+    assert!(inside.looks(|| of().is_some()), "no decision on `{id}`");
+    of().unwrap()
 }
 
 #[test]
@@ -259,4 +261,95 @@ fn no_page_may_claim_the_ids_that_are_kept_for_back_ends() {
     inside.arrives("o.after-1004");
     assert_eq!(inside.copies("backend.o.1004").len(), 0);
     assert!(inside.admin("/metrics").contains("clicksieve_events_refused_total{reason=\"invalid_item\"} 1"));
+}
+
+/// Somebody whose agent says that it is a robot's, and who has read in the shop's mails how orders and customers are numbered.
+fn robot(inside: &Inside, address: &str) -> Buyer {
+    visit(inside, &chrome_from(address).replace(" Chrome/", " HeadlessChrome/"))
+}
+
+/// With what a back end knows of the client that it has served.
+fn said_of_the_buyer(mut event: Value) -> Value {
+    event["user_data"]["client_ip_address"] = json!(ADDRESS);
+    event["user_data"]["client_user_agent"] = json!(field(&chrome(), "user-agent").unwrap());
+    event["event_source_url"] = json!("https://shop.example/thanks");
+    event
+}
+
+#[test]
+fn a_robot_that_names_all_orders_spoils_none_that_is_paid_for() {
+    let site = site();
+    let inside = Inside::start(site.address, "");
+    let now = inside.now();
+    let robot = robot(&inside, "84.160.77.3");
+    inside.tell(&robot.lines, &robot.token, &[named_by(&robot, "2001", now), named_by(&robot, "2002", now)]);
+    inside.reported(&[said_of_the_buyer(paid("2001", None, now))]);
+    let event = inside.arrives("o.2001").remove(0).event;
+    assert_eq!((&event["event_name"], &event["custom_data"]["value"]), (&json!("Purchase"), &json!(11.5)), "{event}");
+    assert!(event["user_data"].get("fbc").is_none(), "the robot's click gets the credit: {event}");
+    // Its own order is still its own.
+    let mut own = paid("2002", None, now);
+    own["user_data"]["client_ip_address"] = json!("84.160.77.9");
+    inside.reported(&[own]);
+    assert_eq!(inside.arrives("o.2002").remove(0).event["event_name"], "PurchaseUnverified");
+}
+
+#[test]
+fn a_robot_that_names_all_customers_silences_none_of_them() {
+    let site = site();
+    let inside = Inside::start(site.address, "");
+    let now = inside.now();
+    let robot = robot(&inside, "84.160.77.3");
+    let named = json!({ "k": "match", "data": { "external_id": "customer-7" } });
+    inside.tell(&robot.lines, &robot.token, &[named, whole::tag_event(&robot.page, "Lead", 1, now)]);
+    let mut event = sparse("registered", now, &json!({ "external_id": "customer-7" }));
+    event["event_name"] = json!("CompleteRegistration");
+    inside.reported(&[said_of_the_buyer(event)]);
+    assert_eq!(inside.arrives("registered").len(), 1);
+}
+
+/// Names orders without spending their ids.
+fn names(inside: &Inside, by: &Buyer, orders: &[&str]) {
+    let named = |(order, n): (&&str, usize)| {
+        let mut event = whole::tag_event(&by.page, "InitiateCheckout", n, inside.now());
+        event["params"] = json!({ "order_id": order });
+        event
+    };
+    let events: Vec<Value> = orders.iter().zip(1..).map(named).collect();
+    assert_eq!(inside.tell(&by.lines, &by.token, &events).status, 200);
+}
+
+#[test]
+fn whoever_has_the_buyers_address_and_agent_is_the_buyer_before_who_names_the_order_with_the_agent_alone() {
+    let site = site();
+    let inside = Inside::start(site.address, "");
+    let stranger = visit(&inside, &chrome_from("84.160.77.3"));
+    let buyer = visit(&inside, &chrome());
+    assert_ne!(stranger.fbp, buyer.fbp);
+    names(&inside, &stranger, &["3001"]);
+    inside.reported(&[said_of_the_buyer(paid("3001", None, inside.now()))]);
+    let event = inside.arrives("o.3001").remove(0).event;
+    assert_eq!(event["user_data"]["fbp"], json!(buyer.fbp), "{event}");
+    assert_eq!(decided(&inside, "o.3001")["joined_by"], "client");
+}
+
+#[test]
+fn a_buyer_on_the_move_is_known_by_the_order_and_who_names_many_by_the_network_only() {
+    let site = site();
+    let inside = Inside::start(site.address, "");
+    let moved = visit(&inside, &chrome_from("84.160.77.3"));
+    names(&inside, &moved, &["3002"]);
+    inside.reported(&[said_of_the_buyer(paid("3002", None, inside.now()))]);
+    let event = inside.arrives("o.3002").remove(0).event;
+    assert_eq!((&event["user_data"]["fbp"], &decided(&inside, "o.3002")["joined_by"]), (&json!(moved.fbp), &json!("order")));
+
+    let stranger = visit(&inside, &chrome_from("84.161.77.3"));
+    names(&inside, &stranger, &["3003", "3004", "3005", "3006", "3007"]);
+    inside.reported(&[said_of_the_buyer(paid("3005", None, inside.now()))]);
+    let event = inside.arrives("o.3005").remove(0).event;
+    assert_eq!(event["user_data"].get("fbp"), None, "{event}");
+    let mut own = said_of_the_buyer(paid("3006", None, inside.now()));
+    own["user_data"]["client_ip_address"] = json!("84.161.77.9");
+    inside.reported(&[own]);
+    assert_eq!(inside.arrives("o.3006").remove(0).event["user_data"]["fbp"], json!(stranger.fbp));
 }

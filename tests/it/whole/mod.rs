@@ -2,18 +2,24 @@
 //! answer. They share what they are given, the program as a process, and the program inside a test.
 
 mod access;
+mod actions;
+mod behaviour;
 mod caching;
 mod clock;
+mod dates;
 mod destination;
 mod door;
+mod evaded;
 mod events;
 mod faults;
 mod given;
-mod inside;
+pub(crate) mod inside;
 mod joins;
 mod kill;
+mod lists;
 mod pages;
 pub(crate) mod process;
+mod proofs;
 mod ready;
 mod reload;
 pub(crate) mod seen;

@@ -9,11 +9,16 @@ use std::process::Command;
 use std::process::ExitStatus;
 use std::process::Stdio;
 use std::sync::mpsc::Receiver;
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use crate::harness::PATIENCE;
 use crate::whole::KEY;
 use crate::whole::TOKEN;
+
+/// How long a process may take to end: the grace of its requests, and a busy machine.
+const ENDING: Duration = Duration::from_mins(2);
 
 /// A running process; dropping it kills it.
 pub(crate) struct Process {
@@ -92,8 +97,13 @@ impl Process {
 
     /// Waits for a line of the log that holds this text, and gives it.
     pub(crate) fn until_said(&self, text: &str) -> String {
+        self.until_said_within(text, PATIENCE)
+    }
+
+    /// The same for what may rightly take longer than other things.
+    pub(crate) fn until_said_within(&self, text: &str, patience: Duration) -> String {
         loop {
-            let line = self.log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it never said `{text}`"));
+            let line = self.log.recv_timeout(patience).unwrap_or_else(|_| panic!("it never said `{text}`"));
             if line.contains(text) {
                 return line;
             }
@@ -106,9 +116,19 @@ impl Process {
         assert!(sent.success());
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended by itself; one that never would is killed, and its status says so.
     pub(crate) fn ended(&mut self) -> ExitStatus {
-        self.child.wait().unwrap()
+        let (over, waited) = sync_channel::<()>(1);
+        let id = self.child.id().to_string();
+        let watchdog = std::thread::spawn(move || {
+            if waited.recv_timeout(ENDING) == Err(RecvTimeoutError::Timeout) {
+                Command::new("kill").arg("-KILL").arg(id).status().unwrap();
+            }
+        });
+        let status = self.child.wait().unwrap();
+        drop(over);
+        watchdog.join().unwrap();
+        status
     }
 
     /// SIGKILL: it gets no chance to write anything.

@@ -17,9 +17,15 @@ struct Place {
 
 impl Place {
     fn of(site: Option<Site>, more: &str) -> Self {
+        Self::trusting("trusted_proxies: [127.0.0.1]\n", site, more)
+    }
+
+    /// With these words in place of those that trust the proxy in front.
+    fn trusting(words: &str, site: Option<Site>, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = site.as_ref().map_or_else(Site::nobody, |site| site.address);
         let text = whole::configuration(address, "http://127.0.0.1:9", whole::ADMIN);
+        let text = text.replace("trusted_proxies: [127.0.0.1]\n", words);
         let config = folder.path().join("clicksieve.yaml");
         std::fs::write(&config, format!("{text}{more}")).unwrap();
         Self { process: Process::start(&config), folder, text, _site: site }
@@ -63,6 +69,42 @@ fn a_site_that_is_away_is_told_and_leaves_us_ready() {
     assert_eq!(place.ready().1["parts"]["upstream"], serde_json::json!({ "well": true, "says": "reached" }));
 }
 
+/// Chrome's request as HAProxy and nginx pass it on: from HTTP/2 over TLS to HTTP/1.1 in the clear, without a word on whose it is.
+const PASSED_ON: &str = "GET /?utm_content=passed-on&fbclid=IwAR0abcdefghijklmnopqrstuvwxyz0123456789 HTTP/1.1\r\n\
+    Host: shop.example\r\nConnection: close\r\n\
+    sec-ch-ua: \"Google Chrome\";v=\"131\", \"Chromium\";v=\"131\", \"Not_A Brand\";v=\"24\"\r\nsec-ch-ua-mobile: ?0\r\nsec-ch-ua-platform: \"Windows\"\r\n\
+    upgrade-insecure-requests: 1\r\n\
+    user-agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36\r\n\
+    accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8\r\n\
+    sec-fetch-site: cross-site\r\nsec-fetch-mode: navigate\r\nsec-fetch-user: ?1\r\nsec-fetch-dest: document\r\n\
+    accept-encoding: gzip, deflate, br, zstd\r\naccept-language: de-DE,de;q=0.9\r\npriority: u=0, i\r\n\r\n";
+
+#[test]
+fn visitors_behind_a_proxy_that_nobody_named_are_people_and_the_operator_hears_of_it() {
+    let place = Place::trusting("", Some(Site::answers(whole::html_answer())), "");
+    assert_eq!(place.ready().1["parts"]["front"]["well"], true);
+    for _ in 0..2 {
+        assert_eq!(Visitor::connect(place.process.shop).ask(PASSED_ON).status, 200);
+    }
+    let visits: Value = serde_json::from_str(&place.admin("GET", "/api/visits?utm_content=passed-on")).unwrap();
+    for visit in visits.as_array().unwrap() {
+        assert_eq!(visit["landing"]["band"], "human", "{visit}");
+    }
+    assert_eq!(visits.as_array().map(Vec::len), Some(2));
+    let (status, told) = place.ready();
+    assert_eq!((status, &told["parts"]["front"]["well"]), (200, &false.into()), "{told}");
+    assert!(told["parts"]["front"]["says"].as_str().unwrap().contains("2 page views"), "{told}");
+    let said = place.process.until_said("trusted_proxies");
+    assert!(said.contains("127.0.0.1") && said.contains("hint:"), "{said}");
+}
+
+#[test]
+fn visitors_behind_a_named_proxy_raise_no_alarm() {
+    let place = Place::of(Some(Site::answers(whole::html_answer())), "");
+    Visitor::connect(place.process.shop).ask(PASSED_ON);
+    assert_eq!(place.ready().1["parts"]["front"], serde_json::json!({ "well": true, "says": "no unnamed proxy was seen" }));
+}
+
 #[test]
 fn a_state_folder_that_takes_nothing_makes_us_unready_until_it_does() {
     let place = Place::of(None, "");
@@ -97,7 +139,7 @@ fn a_spool_at_its_bound_makes_us_unready() {
 
 #[test]
 fn before_it_stops_it_says_for_a_while_that_it_is_not_ready_and_serves_on() {
-    let mut place = Place::of(Some(Site::answers(whole::html_answer())), "deadlines: { drain_wait: 3s }\n");
+    let mut place = Place::of(Some(Site::answers(whole::html_answer())), "deadlines: { drain_wait: 8s }\n");
     place.process.signal("TERM");
     place.process.until_said("stopping");
     while place.ready().0 == 200 {

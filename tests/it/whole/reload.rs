@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use clicksieve::clock::Clock;
 use serde_json::Value;
@@ -182,7 +183,7 @@ fn deadlines_change_for_kept_connections() {
     assert_eq!(kept.get("/_cs/t.js").status, 200);
     changing.taken(&format!("{}deadlines: {{ first_byte: 50ms }}\n", changing.text));
     assert_eq!(kept.get("/").status, 504);
-    changing.taken(&format!("{}deadlines: {{ idle: 50ms }}\n", changing.text));
+    changing.taken(&format!("{}deadlines: {{ idle: 1s }}\n", changing.text));
     assert_eq!(kept.get("/_cs/t.js").status, 200);
     assert!(kept.head().is_none(), "it is closed once it lies unused");
 }
@@ -293,4 +294,23 @@ fn a_change_on_disk_is_taken_by_itself() {
     changing.process.until_said("what=\"configuration\"");
     std::fs::write(&rules, "schema: clicksieve/rules/v1\nsignals: 1\n").unwrap();
     assert!(changing.process.until_said("not reloaded").contains("rules.yaml"));
+}
+
+#[test]
+fn files_dated_in_the_future_are_read_once_more_and_keep_nobody_from_stopping() {
+    let (folder, site) = (tempfile::tempdir().unwrap(), page("old"));
+    let (config, rules) = (folder.path().join("clicksieve.yaml"), folder.path().join("rules.yaml"));
+    let text = whole::configuration(site.address, NOBODY, &format!("{}rules: rules.yaml\n", whole::ADMIN));
+    for (path, text) in [(&rules, include_str!("../../../rules/default.yaml")), (&config, &text)] {
+        std::fs::write(path, text).unwrap();
+        let later = Clock::system().now().plus(Duration::from_hours(1));
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + Duration::from_millis(later.0)).unwrap();
+    }
+    let mut process = Process::start(&config);
+    process.until_said("what=\"configuration\"");
+    process.signal("TERM");
+    assert!(process.ended().success());
+    let rest = process.last_words();
+    assert!(rest.iter().filter(|line| line.contains("what=\"configuration\"")).count() < 3, "{rest:?}");
 }

@@ -8,7 +8,7 @@ use crate::harness::visitor::Answer;
 /// The header lines of a Chrome that navigates from `address`.
 pub(crate) fn chrome_from(address: &str) -> String {
     "user-agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/147.0.0.0 Safari/537.36\r\n\
-     accept: text/html,application/xhtml+xml,*/*;q=0.8\r\naccept-language: en-GB,en;q=0.9\r\n\
+     accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7\r\naccept-language: en-GB,en;q=0.9\r\n\
      sec-fetch-site: none\r\nsec-fetch-mode: navigate\r\nsec-fetch-dest: document\r\nx-forwarded-for: ADDRESS\r\n"
         .replace("ADDRESS", address)
 }

@@ -187,3 +187,17 @@ fn the_operators_door_asks_for_token_and_host() {
     let events: serde_json::Value = serde_json::from_slice(&admin(&process, "GET", "/api/events", &lines).body).unwrap();
     assert_eq!(events, serde_json::json!([]));
 }
+
+#[test]
+fn an_operator_who_asks_half_a_question_holds_up_no_stop() {
+    let place = Place::new("");
+    let mut process = Process::start(&place.config());
+    let mut half = Visitor::connect(process.admin);
+    half.say(format!("POST /api/reload HTTP/1.1\r\n{}content-length: 9\r\n\r\nx", token_line(place.folder.path())));
+    let mut head = Visitor::connect(process.admin);
+    head.say("GET /metrics HTTP/1.1\r\nhost: localho");
+    // Both are with the process once it has answered somebody who came later.
+    assert_eq!(admin(&process, "GET", "/metrics", &token_line(place.folder.path())).status, 200);
+    process.signal("TERM");
+    assert!(process.ended().success());
+}

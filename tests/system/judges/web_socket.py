@@ -13,7 +13,8 @@ LARGEST = 32 * 1024 * 1024
 SIZES = [0, 1, 125, 126, 127, 65535, 65536, 1 << 20, 16 << 20]
 # What either side may say (RFC 6455 section 7.4).
 CODES = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999]
-PATIENCE = 60
+# Far above what anything needs, also on a slow and busy machine.
+PATIENCE = 180
 
 ended = {}
 
@@ -48,7 +49,7 @@ async def answer(socket):
 
 
 async def echo():
-    async with serve(answer, "127.0.0.1", 0, max_size=LARGEST, ping_interval=None, close_timeout=PATIENCE) as server:
+    async with serve(answer, "127.0.0.1", 0, max_size=LARGEST, ping_interval=None, open_timeout=PATIENCE, close_timeout=PATIENCE) as server:
         print(server.sockets[0].getsockname()[1], flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
@@ -114,7 +115,8 @@ async def visit(url, authority):
         nonlocal count
         count += 1
         return connect(
-            f"{url}/live/{count}", max_size=LARGEST, proxy=None, ping_interval=None, compression=compression, close_timeout=PATIENCE, **more
+            f"{url}/live/{count}", max_size=LARGEST, proxy=None, ping_interval=None, compression=compression,
+            open_timeout=PATIENCE, close_timeout=PATIENCE, **more
         )
 
     async def how_ended(number):
