@@ -170,7 +170,8 @@
   /* To the collector: posts of one token each, in order. */
   function add(item, minted) {
     keep(out, [minted || token, item]);
-    if (!timer) timer = setTimeout(quietly(flush), 50);
+    // Chromium loses much of what a page with a service worker sends as it goes: there nothing waits for company.
+    if (!timer) timer = setTimeout(quietly(flush), worked() ? 0 : 50);
   }
 
   function bodies() {
@@ -234,10 +235,11 @@
       ['webdriver', 'selenium', 'driver'].some(function (name) { return d.documentElement.hasAttribute(name); });
   }
 
+  /* The service worker of the page; a frame that may have none throws. */
+  function worked() { try { return navigator.serviceWorker.controller; } catch (e) { return null; } }
+
   /* Whether a service worker answered, which may have kept the page. Firefox does not say so by `workerStart`. */
-  function kept(entry) {
-    try { return entry.workerStart || !entry.nextHopProtocol && navigator.serviceWorker.controller; } catch (e) { return false; }
-  }
+  function kept(entry) { return entry.workerStart || !entry.nextHopProtocol && worked(); }
 
   var signs = ['pointerdown', 'pointermove', 'touchstart', 'keydown', 'wheel'], touched = false, faked = false, moves = 0;
   var felt = quietly(function (event) {

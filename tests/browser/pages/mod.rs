@@ -298,6 +298,11 @@ impl Table {
         let count = |without: Half| variant.hears.iter().filter(|row| row.1 != without).count();
         let pixel = count(Half::Server);
         let server = variant.hears.iter().filter(|row| matches!(row.1, Half::Both | Half::Server)).count();
+        self.reach(variant, pixel, server).await;
+    }
+
+    /// Waits until the Pixel and the server have so many events of a page.
+    async fn reach(&self, variant: &Variant, pixel: usize, server: usize) {
         self.front.scenery.board.until(|hits| self.pixel(variant.name, hits).len() >= pixel, PATIENCE).await;
         self.front.scenery.graph.until(|taken| self.server(variant.name, taken).len() >= server, PATIENCE).await;
     }
