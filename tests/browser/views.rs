@@ -17,9 +17,10 @@ const TOLD: &str = "return new Promise(done=>{let look=()=>performance.getEntrie
 /// Waits in the page until it has Meta's cookies; the driver ends the wait with an error.
 const COOKIES: &str = "return new Promise(done=>{let look=()=>['_fbp=fb.','_fbc=fb.'].every(c=>document.cookie.includes(c))\
                        ?done(1):setTimeout(look,20);look()})";
-/// Keeps back what scripts put off by nothing at all, as the tag does with its proof, until `prove()` is called.
+/// Keeps back what scripts put off by nothing at all or until the page is at rest, as the tag does with what proves that it runs,
+/// until `prove()` is called.
 const KEEP_BACK: &str = "(()=>{let real=setTimeout,kept=[];window.setTimeout=(f,t,...a)=>t===0?kept.push(f):real(f,t,...a);\
-                         window.prove=()=>kept.splice(0).forEach(f=>f())})()";
+                         window.requestIdleCallback=f=>kept.push(f);window.prove=()=>kept.splice(0).forEach(f=>f())})()";
 
 #[tokio::test]
 async fn no_view_ever_gets_an_id_that_another_had() {
