@@ -1,12 +1,14 @@
 //! What a visitor costs in memory: visits as ad clicks open them, and what the shipped rules count of them. Says bytes for
-//! each; a number after `--` is that of the visitors, a million unless given.
+//! each, and how long a sweep holds a part of the table; a number after `--` is that of the visitors, a million unless given.
 #![expect(clippy::print_stdout, reason = "what it is for")]
+#![expect(clippy::disallowed_methods, reason = "how long a sweep takes is told by a real clock")]
 
 use std::fs;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use clicksieve::click::read_query;
 use clicksieve::clock::UnixMillis;
@@ -69,11 +71,18 @@ fn main() {
         });
     });
     let with_visits = resident();
+    let sweeps = (0..settings.shards).map(|_| {
+        let began = Instant::now();
+        visits.sweep(START);
+        began.elapsed()
+    });
+    let longest = sweeps.max().unwrap_or_default();
     count(&visits, visitors);
     let with_counts = resident();
     let per = |bytes: u64| bytes / u64::from(visitors.max(1));
     println!("{visitors} visitors of {PAGES} page views, one with an ad click");
     println!("visits: {} in memory, {} bytes each", visits.len(), per(with_visits.saturating_sub(empty)));
+    println!("a sweep of one part of {}: {} us at most", settings.shards, longest.as_micros());
     println!(
         "counters: {} bytes each, {} by their own account",
         per(with_counts.saturating_sub(with_visits)),

@@ -349,11 +349,14 @@ impl Visits {
         self.len() == 0
     }
 
-    /// Forgets visits not seen for `keep`, in memory and on disk.
+    /// Forgets visits not seen for `keep`: of those in memory one part ([`Settings::shards`]), and after the last part those
+    /// on disk.
     pub fn sweep(&self, now: UnixMillis) {
-        let oldest = self.table.sweep(now);
+        let round = self.table.sweep(now);
         if let Some(store) = &*self.store() {
-            store.forget(oldest);
+            if let Some(oldest) = round {
+                store.forget(oldest);
+            }
             if u128::from(now.0.abs_diff(self.kept_at.load(Ordering::Relaxed))) >= KEPT_EVERY.as_millis() {
                 self.kept_at.store(now.0, Ordering::Relaxed);
                 store.keep(self.learnt().text());

@@ -113,7 +113,7 @@ impl Store {
     }
 
     pub(super) fn forget(&self, oldest: UnixMillis) {
-        // Where the writer is behind, the next sweep forgets the same rows.
+        // Where the writer is behind, the next round of sweeps forgets the same rows.
         let _ = self.jobs.as_ref().map(|jobs| jobs.try_send(Job::Forget(oldest)));
     }
 

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
@@ -35,6 +37,8 @@ pub(super) struct Table {
     shared: Shared,
     keep: Duration,
     persists: bool,
+    /// Sweeps so far: each looks at the next shard.
+    turn: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -70,6 +74,7 @@ impl Table {
             shared: Shared::default(),
             keep: settings.keep,
             persists: settings.path.is_some(),
+            turn: AtomicUsize::new(0),
         }
     }
 
@@ -148,22 +153,25 @@ impl Table {
         self.shards.iter().map(|shard| lock(shard).visits.len()).sum()
     }
 
-    /// Forgets visits not seen for `keep`; answers the moment before which a visit is forgotten.
-    pub(super) fn sweep(&self, now: UnixMillis) -> UnixMillis {
+    /// Forgets visits of the next shard that were not seen for `keep`: a look at each of a million at once takes a tenth of a
+    /// second, and whoever asks for one of them waits. Once all shards had their turn it answers the moment before which
+    /// visits are forgotten.
+    pub(super) fn sweep(&self, now: UnixMillis) -> Option<UnixMillis> {
         let oldest = now.minus(self.keep);
-        for shard in &self.shards {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.shards.len();
+        if let Some(shard) = self.shards.get(turn) {
             let mut shard = lock(shard);
             let gone: Vec<Uuid> = shard.visits.values().filter(|visit| visit.last_seen < oldest).map(|visit| visit.id).collect();
             for id in gone {
                 self.remove(&mut shard, id);
             }
-            // Every second, and new visits wait meanwhile: not for the sake of a few.
+            // New visits wait meanwhile: not for the sake of a few.
             if shard.is_untidy() {
                 shard.tidy();
             }
         }
         self.shared.sweep();
-        oldest
+        (turn + 1 == self.shards.len()).then_some(oldest)
     }
 
     /// Takes the visits of all shards that changed since the last call and are to be stored.
