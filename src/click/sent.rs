@@ -13,7 +13,9 @@ pub fn field_text(value: &HeaderValue) -> Option<&str> {
     if bytes.len() < SHORT {
         return value.to_str().ok();
     }
-    bytes.is_ascii().then(|| std::str::from_utf8(bytes).ok()).flatten()
+    // No early end, so that many are looked at in one step.
+    let all = bytes.iter().fold(0, |all, byte| all | byte);
+    if all.is_ascii() { std::str::from_utf8(bytes).ok() } else { None }
 }
 
 /// A field that is looked at.

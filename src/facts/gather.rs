@@ -59,7 +59,7 @@ pub fn gather<'a>(click: &Click<'a>, network: &'a Network, agent: &'a Agent) -> 
 /// template text, percent-encoding and other lengths are malformed.
 pub fn shape(id: Option<&str>, lengths: RangeInclusive<usize>) -> IdShape {
     let Some(id) = id else { return IdShape::Absent };
-    if id.len() > *lengths.end() || !lengths.contains(&id.find('.').unwrap_or(id.len())) {
+    if id.len() > *lengths.end() || !lengths.contains(&memchr::memchr(b'.', id.as_bytes()).unwrap_or(id.len())) {
         return IdShape::Malformed;
     }
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
@@ -70,6 +70,10 @@ pub fn shape(id: Option<&str>, lengths: RangeInclusive<usize>) -> IdShape {
 
 /// A `Host` without its port; an IPv6 literal keeps its brackets.
 fn without_port(host: &str) -> &str {
+    // Most have none, and then no colon is looked for.
+    if !host.bytes().next_back().is_some_and(|byte| byte.is_ascii_digit()) {
+        return host;
+    }
     match host.rsplit_once(':') {
         Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
