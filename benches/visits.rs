@@ -71,18 +71,19 @@ fn main() {
         });
     });
     let with_visits = resident();
-    let sweeps = (0..settings.shards).map(|_| {
+    let sweep = |_| {
         let began = Instant::now();
         visits.sweep(START);
         began.elapsed()
-    });
-    let longest = sweeps.max().unwrap_or_default();
+    };
+    let sweeps: Vec<Duration> = (0..settings.shards).map(sweep).collect();
+    let (longest, round) = (sweeps.iter().max().copied().unwrap_or_default(), sweeps.iter().sum::<Duration>());
     count(&visits, visitors);
     let with_counts = resident();
     let per = |bytes: u64| bytes / u64::from(visitors.max(1));
     println!("{visitors} visitors of {PAGES} page views, one with an ad click");
     println!("visits: {} in memory, {} bytes each", visits.len(), per(with_visits.saturating_sub(empty)));
-    println!("a sweep of one part of {}: {} us at most", settings.shards, longest.as_micros());
+    println!("sweeps of {} parts: {} us at most, {} us in all", settings.shards, longest.as_micros(), round.as_micros());
     println!(
         "counters: {} bytes each, {} by their own account",
         per(with_counts.saturating_sub(with_visits)),

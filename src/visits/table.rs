@@ -153,9 +153,9 @@ impl Table {
         self.shards.iter().map(|shard| lock(shard).visits.len()).sum()
     }
 
-    /// Forgets visits of the next shard that were not seen for `keep`: a look at each of a million at once takes a tenth of a
-    /// second, and whoever asks for one of them waits. Once all shards had their turn it answers the moment before which
-    /// visits are forgotten.
+    /// Forgets visits of the next shard that were not seen for `keep`: none is forgotten so punctually that each second should
+    /// bring a look at all of them, 12 to 16 ms for a million. Once all shards had their turn it answers the moment before
+    /// which visits are forgotten.
     pub(super) fn sweep(&self, now: UnixMillis) -> Option<UnixMillis> {
         let oldest = now.minus(self.keep);
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.shards.len();
